@@ -1,0 +1,2 @@
+//! The redirect node: one core, one shard, nothing shared.
+

@@ -1,0 +1,3 @@
+//! The `carom` binary.
+
+fn main() {}

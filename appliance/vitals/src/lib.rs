@@ -1,0 +1,2 @@
+//! The facts a node states about its own health; no judgement.
+

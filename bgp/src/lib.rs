@@ -1,0 +1,1 @@
+//! The sidecar that announces the node by BGP while it is well.

@@ -1,0 +1,1 @@
+//! Loads, attaches, replaces and pins the programs of the guard.

@@ -1,0 +1,2 @@
+//! The only reader and the only writer of snapshot files.
+

@@ -1,0 +1,2 @@
+//! Builds, proves and inspects snapshots of all links.
+

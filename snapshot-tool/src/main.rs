@@ -1,0 +1,3 @@
+//! The `snapshot-tool` binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Every chore of this repository as one command.
+
+fn main() {}
