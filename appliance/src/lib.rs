@@ -1,2 +1,23 @@
 //! The redirect node: one core, one shard, nothing shared.
+//!
+//! Modules in reading order: what bounds a node, what it is told, what it knows, how it answers, how it runs.
 
+pub mod limits;
+
+pub mod config;
+
+pub mod snapshot;
+
+pub mod http;
+
+pub mod redirect;
+
+pub mod metrics;
+
+pub mod access_log;
+
+pub mod shard;
+
+pub mod control;
+
+pub mod boot;

@@ -1,0 +1,1 @@
+//! A sampled access log that cannot block a shard.

@@ -1,0 +1,1 @@
+//! From settings to a serving node, and back to nothing.

@@ -1,0 +1,1 @@
+//! The control thread: admin listener, signals, snapshot watch, drain.

@@ -1,0 +1,1 @@
+//! What a node counts: plain cells per shard, merged when somebody asks.

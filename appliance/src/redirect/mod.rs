@@ -1,0 +1,1 @@
+//! What a request deserves: head, snapshot and time in, reply out.

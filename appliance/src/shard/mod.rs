@@ -1,0 +1,1 @@
+//! One core: its listener, its connections, its timers, its counters.

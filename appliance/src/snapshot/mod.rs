@@ -1,0 +1,1 @@
+//! The snapshot a node serves: opening, keeping a private copy, swapping.
