@@ -1,1 +1,5 @@
-//! The snapshot a node serves: opening, keeping a private copy, swapping.
+//! Which snapshot is served: where shards find it, and how a file becomes one.
+
+pub mod slot;
+
+pub use slot::{Retired, Slot, View};
