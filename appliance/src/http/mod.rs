@@ -1,1 +1,14 @@
 //! HTTP/1.0 and 1.1 without sockets: bytes in, bytes and deadlines out.
+//!
+//! Modules in reading order: which bytes may stand where, what a head says, how a body is skipped, why a client is
+//! turned away, and the connection that puts them together.
+
+pub mod head;
+
+pub mod refusal;
+
+pub mod connection;
+
+pub use connection::{Advance, Answer, Connection, Ending, Next};
+pub use head::{Body, Head, Method, Parsed, Version};
+pub use refusal::Refusal;

@@ -1,1 +1,16 @@
 //! What a request deserves: head, snapshot and time in, reply out.
+//!
+//! Modules in reading order: what can come out, where a redirect points, the decision, its bytes.
+
+pub mod outcome;
+
+pub mod location;
+
+pub mod decide;
+
+pub mod reply;
+
+pub use decide::{CacheControl, Decision, decide};
+pub use location::Location;
+pub use outcome::Outcome;
+pub use reply::Stamp;
