@@ -1,1 +1,169 @@
 //! Every bound of the node, with its reason.
+
+use std::time::Duration;
+
+/// What one HTTP connection may cost, built from the section `[http]` of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// From the first byte of a request head to its last; also the time a body may take to be discarded.
+    pub header_timeout: Duration,
+    /// How long a connection may stay open between two requests.
+    pub idle_timeout: Duration,
+    /// How long the client may take to accept one batch of replies.
+    pub write_timeout: Duration,
+    /// Request line and fields together, in bytes.
+    pub head_bytes_max: usize,
+    /// The request target alone, in bytes; never more than `head_bytes_max`.
+    pub target_bytes_max: usize,
+    /// Header fields of one request.
+    pub fields_max: usize,
+    /// Requests on one connection, after which it is closed.
+    pub requests_per_connection_max: u32,
+    /// Bytes of one request body that are read and thrown away before the connection is closed instead.
+    pub body_discard_bytes_max: u64,
+}
+
+/// How many connections a shard holds, built from the section `[limits]` of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Open connections of one shard.
+    pub per_shard_max: usize,
+    /// Open connections of one source on one shard: an IPv4 address, or an IPv6 /64.
+    pub per_source_max: u32,
+}
+
+/// The inclusive range of a number that an operator may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Least value.
+    pub min: u64,
+    /// Greatest value.
+    pub max: u64,
+    /// Why the range ends where it ends; a clause that completes "because".
+    pub reason: &'static str,
+}
+
+impl Bounds {
+    const fn new(min: u64, max: u64, reason: &'static str) -> Self {
+        assert!(min <= max, "bounds are in order");
+        Self { min, max, reason }
+    }
+
+    /// True for a value that the range holds.
+    pub const fn contain(&self, value: u64) -> bool {
+        self.min <= value && value <= self.max
+    }
+}
+
+// What the operator may set. ------------------------------------------------------------------------------------------
+
+/// `listen.backlog`: handshakes that wait for `accept`.
+pub const BACKLOG: Bounds = Bounds::new(
+    1,
+    65_535,
+    "the kernel cuts it to net.core.somaxconn, and a longer queue only hides a shard that is late",
+);
+/// `listen.shards`: threads that serve; 0 means one per CPU that the process may use.
+pub const SHARDS: Bounds =
+    Bounds::new(0, 1_024, "each shard takes one CPU of its own, and no supported machine has more");
+/// `snapshot.poll_interval_ms`: how often the snapshot's name is looked at; 0 means only on SIGHUP.
+pub const POLL_INTERVAL_MS: Bounds =
+    Bounds::new(0, 3_600_000, "a new snapshot that waits for more than an hour is a surprise, not a policy");
+/// `snapshot.keep`: private copies that stay on disk, the served one included.
+pub const SNAPSHOTS_KEPT: Bounds =
+    Bounds::new(1, 16, "the served copy must stay, and each copy costs the size of a whole snapshot on disk");
+/// `http.header_timeout_ms`.
+pub const HEADER_TIMEOUT_MS: Bounds =
+    Bounds::new(100, 60_000, "less loses phones on bad networks, more lets slow clients hold connections");
+/// `http.idle_timeout_ms`.
+pub const IDLE_TIMEOUT_MS: Bounds =
+    Bounds::new(100, 600_000, "less defeats keep-alive, more fills the connection table with silence");
+/// `http.write_timeout_ms`.
+pub const WRITE_TIMEOUT_MS: Bounds = Bounds::new(
+    100,
+    60_000,
+    "a reply fits into one packet: a client that has not taken it in a minute is gone",
+);
+/// `http.head_bytes_max`.
+pub const HEAD_BYTES: Bounds = Bounds::new(
+    1_024,
+    65_536,
+    "browsers send up to 8 KiB of cookies, and every connection may hold this much memory",
+);
+/// `http.target_bytes_max`.
+pub const TARGET_BYTES: Bounds =
+    Bounds::new(256, 65_536, "RFC 9112, 3 recommends 8000 at least, and the target is a part of the head");
+/// `http.fields_max`.
+pub const FIELDS: Bounds = Bounds::new(8, 256, "browsers send about 20, and each costs time in the parser");
+/// `http.requests_per_connection_max`.
+pub const REQUESTS_PER_CONNECTION: Bounds =
+    Bounds::new(1, 1_000_000_000, "1 turns keep-alive off, and the counter has 32 bits");
+/// `http.body_discard_bytes_max`.
+pub const BODY_DISCARD_BYTES: Bounds = Bounds::new(
+    0,
+    16_777_216,
+    "a redirect needs no body: 0 closes at once, and more than 16 MiB is an upload",
+);
+/// `limits.connections_per_shard_max`.
+pub const CONNECTIONS_PER_SHARD: Bounds = Bounds::new(
+    16,
+    1_048_576,
+    "each takes a descriptor and a few KiB, and the kernel allows about a million descriptors",
+);
+/// `limits.connections_per_source_max`.
+pub const CONNECTIONS_PER_SOURCE: Bounds =
+    Bounds::new(1, 1_048_576, "a carrier's gateway puts thousands of people behind one address");
+/// `access_log.sample_every`: one request in so many is logged; 0 means none.
+pub const SAMPLE_EVERY: Bounds = Bounds::new(0, 1_000_000_000, "the counter has 32 bits");
+/// `drain.announce_ms`.
+pub const DRAIN_ANNOUNCE_MS: Bounds = Bounds::new(
+    0,
+    300_000,
+    "routers and balancers notice within seconds, and service managers kill after minutes",
+);
+/// `drain.deadline_ms`.
+pub const DRAIN_DEADLINE_MS: Bounds = Bounds::new(
+    0,
+    600_000,
+    "0 closes at once, and an open connection that is idle ends by its own timeout long before",
+);
+
+/// Addresses in `listen.http`: each one costs a socket per shard and a look at every turn.
+pub const LISTEN_ADDRESSES_MAX: usize = 64;
+/// Bytes of a name or path in the configuration: what PATH_MAX allows.
+pub const TEXT_BYTES_MAX: usize = 4_095;
+/// Bytes of `node.name`: what a DNS name may have, and it goes into every metric scrape and log line.
+pub const NODE_NAME_BYTES_MAX: usize = 253;
+/// Bytes of `http.server`: it is sent with every reply.
+pub const SERVER_BYTES_MAX: usize = 64;
+/// Bytes of a Unix socket's path: `sun_path` has 108 with its final zero.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// Bytes of a configuration file: the commented default has about 8 KiB.
+pub const CONFIGURATION_BYTES_MAX: u64 = 1_048_576;
+/// Complaints about one configuration file that are printed; the rest are counted.
+pub const PROBLEMS_MAX: usize = 100;
+
+// What is fixed. ------------------------------------------------------------------------------------------------------
+
+/// A shard whose last turn is longer ago does not serve: `/readyz` says so. Shards turn at least every 100 ms.
+pub const SHARD_STALL: Duration = Duration::from_millis(1_000);
+/// Records that wait in a shard's ring of the access log: a second at 4,096 samples per second, about 1 MiB.
+pub const ACCESS_RECORDS_MAX: usize = 4_096;
+/// Bytes of the path in an access record; longer ones are cut and marked.
+pub const ACCESS_PATH_BYTES_MAX: usize = 160;
+/// Bytes of the host in an access record; longer ones are cut and marked.
+pub const ACCESS_HOST_BYTES_MAX: usize = 64;
+/// How often the access log's thread empties the rings: a full ring takes four of these at a million samples per minute.
+pub const ACCESS_FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+/// Connections of the admin listener: a few scrapers and a few humans.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// How long a connection of the admin listener may live: more than a scrape interval, so that keep-alive works.
+pub const ADMIN_CONNECTION_LIFETIME: Duration = Duration::from_secs(120);
+/// How long a connection of the admin listener may stay silent: longer than the usual 15 s between two scrapes.
+pub const ADMIN_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one admin request may take: prometheus gives up after 10 s.
+pub const ADMIN_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of an admin request's body: no request has one.
+pub const ADMIN_BODY_BYTES_MAX: usize = 1_024;
+
+const _: () = assert!(HEAD_BYTES.max >= TARGET_BYTES.max, "a target fits into a head");

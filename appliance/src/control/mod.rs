@@ -1,1 +1,3 @@
 //! The control thread: admin listener, signals, snapshot watch, drain.
+
+pub mod state;

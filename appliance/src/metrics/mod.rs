@@ -1,1 +1,13 @@
 //! What a node counts: plain cells per shard, merged when somebody asks.
+
+pub mod reason;
+
+pub mod counters;
+
+pub mod histogram;
+
+pub mod cells;
+
+pub use cells::{ShardCells, ShardCounters};
+pub use counters::{Closed, Shed, Swap};
+pub use reason::Reason;

@@ -1,0 +1,67 @@
+//! The reasons that the shell counts: why connections close, what is shed, how swaps end.
+//!
+//! Outcomes of requests and refusals of the parser belong to `redirect` and `http`, which define them.
+
+use super::reason::reasons;
+
+reasons! {
+    /// Why a connection of a shard ended.
+    pub enum Closed {
+        /// The client closed between two requests, as HTTP/1.1 clients do.
+        ByClient => "by_client",
+        /// The reply carried `Connection: close` because the client asked for it or speaks HTTP/1.0.
+        Finished => "finished",
+        /// The connection reached `http.requests_per_connection_max`.
+        RequestsSpent => "requests_spent",
+        /// The request was refused: ambiguous, malformed or over a bound; the refusals say which.
+        Refused => "refused",
+        /// No request came within `http.idle_timeout_ms`.
+        IdleTimeout => "idle_timeout",
+        /// A request head or body did not arrive within `http.header_timeout_ms`.
+        HeaderTimeout => "header_timeout",
+        /// The client did not take its replies within `http.write_timeout_ms`.
+        WriteTimeout => "write_timeout",
+        /// The client went away in the middle of a request head or body.
+        Truncated => "truncated",
+        /// The socket failed, usually because the client or a middlebox reset the connection.
+        SocketError => "socket_error",
+        /// The node is draining and the connection ended in order.
+        Drained => "drained",
+        /// The node is draining and the connection was still open at `drain.deadline_ms`.
+        DrainDeadline => "drain_deadline",
+    }
+}
+
+reasons! {
+    /// Why a connection was answered with 503 or closed before its first request was read.
+    pub enum Shed {
+        /// The shard holds `limits.connections_per_shard_max` connections.
+        ShardFull => "shard_full",
+        /// The source holds `limits.connections_per_source_max` connections of the shard.
+        SourceFull => "source_full",
+        /// The process has no descriptor left: raise its limit (`LimitNOFILE=`) or lower the connection limits.
+        DescriptorsSpent => "descriptors_spent",
+        /// `accept` failed for another reason; the log names it once a minute.
+        AcceptFailed => "accept_failed",
+    }
+}
+
+reasons! {
+    /// How an attempt to serve another snapshot ended.
+    pub enum Swap {
+        /// The new snapshot serves.
+        Swapped => "swapped",
+        /// The file under the configured name has the content that is served already.
+        Unchanged => "unchanged",
+        /// There is no file under the configured name.
+        Missing => "missing",
+        /// The file could not be read or copied; the log names the error.
+        Unreadable => "unreadable",
+        /// The file is truncated, corrupt, or of a format that this node does not understand.
+        Invalid => "invalid",
+        /// The file has an older generation than the one that is served.
+        Older => "older",
+        /// There is no room for the private copy, on disk or in memory.
+        NoRoom => "no_room",
+    }
+}
