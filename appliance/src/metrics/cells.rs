@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::counters::{Closed, Shed};
+use crate::http::Refusal;
+use crate::redirect::Outcome;
+
+use super::counters::{Closed, Shed, StatusClass};
 use super::histogram::{Distribution, Histogram};
 use super::reason::Reason;
 
@@ -50,6 +53,8 @@ pub struct ShardCells {
     accepted: Cell,
     closed: [Cell; Closed::COUNT],
     shed: [Cell; Shed::COUNT],
+    requests: [[Cell; StatusClass::COUNT]; Outcome::COUNT],
+    refusals: [Cell; Refusal::COUNT],
     bytes_in: Cell,
     bytes_out: Cell,
     access_records: Cell,
@@ -68,6 +73,8 @@ impl ShardCells {
             accepted: Cell::new(),
             closed: [const { Cell::new() }; Closed::COUNT],
             shed: [const { Cell::new() }; Shed::COUNT],
+            requests: [const { [const { Cell::new() }; StatusClass::COUNT] }; Outcome::COUNT],
+            refusals: [const { Cell::new() }; Refusal::COUNT],
             bytes_in: Cell::new(),
             bytes_out: Cell::new(),
             access_records: Cell::new(),
@@ -111,8 +118,27 @@ impl ShardCells {
     /// Connections that are open now. The cells are read one after the other, so a busy shard's number is near, not exact.
     pub fn open(&self) -> u64 {
         let ended = Closed::ALL.iter().map(|&reason| self.closed(reason)).sum::<u64>();
-        let shed = [Shed::ShardFull, Shed::SourceFull].map(|reason| self.shed(reason)).iter().sum::<u64>();
+        let shed = Shed::ALL
+            .iter()
+            .filter(|reason| reason.was_accepted())
+            .map(|&reason| self.shed(reason))
+            .sum::<u64>();
         self.accepted().saturating_sub(ended + shed)
+    }
+
+    /// Requests that ended so, with a status of this class.
+    pub fn requests(&self, outcome: Outcome, class: StatusClass) -> u64 {
+        self.requests[outcome.index()][class.index()].get()
+    }
+
+    /// Requests that were answered, whatever the answer; refused ones are not among them.
+    pub fn requests_answered(&self) -> u64 {
+        self.requests.as_flattened().iter().map(Cell::get).sum()
+    }
+
+    /// Requests that were refused for this reason.
+    pub fn refusals(&self, reason: Refusal) -> u64 {
+        self.refusals[reason.index()].get()
     }
 
     /// Bytes read from clients.
@@ -181,6 +207,18 @@ impl ShardCounters {
         self.cells.shed[reason.index()].add(1);
     }
 
+    /// A request was answered.
+    #[inline]
+    pub fn answered(&self, outcome: Outcome, status: u16) {
+        self.cells.requests[outcome.index()][StatusClass::of(status).index()].add(1);
+    }
+
+    /// A request was refused.
+    #[inline]
+    pub fn refused(&self, reason: Refusal) {
+        self.cells.refusals[reason.index()].add(1);
+    }
+
     /// A read from a client's socket returned so many bytes.
     #[inline]
     pub fn bytes_in(&self, bytes: u64) {
@@ -221,6 +259,18 @@ mod tests {
         counters.shed(Shed::SourceFull);
         counters.shed(Shed::DescriptorsSpent);
         assert_eq!((cells.accepted(), cells.open()), (5, 3));
+    }
+
+    #[test]
+    fn a_request_is_counted_by_outcome_and_status_class() {
+        let (counters, cells) = ShardCells::new(0, Instant::now());
+        counters.answered(Outcome::Redirected, 302);
+        counters.answered(Outcome::Redirected, 307);
+        counters.answered(Outcome::NotFound, 404);
+        counters.refused(Refusal::ALL[0]);
+        assert_eq!(cells.requests(Outcome::Redirected, StatusClass::Redirect), 2);
+        assert_eq!(cells.requests(Outcome::NotFound, StatusClass::ClientError), 1);
+        assert_eq!((cells.requests_answered(), cells.refusals(Refusal::ALL[0])), (3, 1));
     }
 
     #[test]

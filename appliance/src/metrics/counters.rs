@@ -2,7 +2,36 @@
 //!
 //! Outcomes of requests and refusals of the parser belong to `redirect` and `http`, which define them.
 
+use crate::http::{Ending, Refusal};
+
 use super::reason::reasons;
+
+reasons! {
+    /// The first digit of a status code.
+    pub enum StatusClass {
+        /// The request was answered without a redirect: only OPTIONS is.
+        Success => "2xx",
+        /// The client was sent elsewhere.
+        Redirect => "3xx",
+        /// The client asked for something that is not there or not allowed.
+        ClientError => "4xx",
+        /// The node could not answer.
+        ServerError => "5xx",
+    }
+}
+
+impl StatusClass {
+    /// The class of a status code; codes below 200 are never final and count as successes.
+    #[inline]
+    pub const fn of(status: u16) -> Self {
+        match status {
+            0..300 => Self::Success,
+            300..400 => Self::Redirect,
+            400..500 => Self::ClientError,
+            500.. => Self::ServerError,
+        }
+    }
+}
 
 reasons! {
     /// Why a connection of a shard ended.
@@ -13,8 +42,10 @@ reasons! {
         Finished => "finished",
         /// The connection reached `http.requests_per_connection_max`.
         RequestsSpent => "requests_spent",
-        /// The request was refused: ambiguous, malformed or over a bound; the refusals say which.
+        /// The request was refused: ambiguous, malformed or over a bound; `carom_refusals_total` says which.
         Refused => "refused",
+        /// The request was answered, but its body was longer than `http.body_discard_bytes_max`.
+        BodyUnread => "body_unread",
         /// No request came within `http.idle_timeout_ms`.
         IdleTimeout => "idle_timeout",
         /// A request head or body did not arrive within `http.header_timeout_ms`.
@@ -32,6 +63,20 @@ reasons! {
     }
 }
 
+impl From<Ending> for Closed {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Finished => Self::Finished,
+            Ending::RequestsSpent => Self::RequestsSpent,
+            Ending::Drained => Self::Drained,
+            Ending::BodyUnread => Self::BodyUnread,
+            Ending::Idle => Self::IdleTimeout,
+            Ending::Refused(Refusal::HeadSlow | Refusal::BodySlow) => Self::HeaderTimeout,
+            Ending::Refused(_) => Self::Refused,
+        }
+    }
+}
+
 reasons! {
     /// Why a connection was answered with 503 or closed before its first request was read.
     pub enum Shed {
@@ -43,6 +88,16 @@ reasons! {
         DescriptorsSpent => "descriptors_spent",
         /// `accept` failed for another reason; the log names it once a minute.
         AcceptFailed => "accept_failed",
+    }
+}
+
+impl Shed {
+    /// Whether `accept` had returned the connection before it was shed.
+    pub const fn was_accepted(self) -> bool {
+        match self {
+            Self::ShardFull | Self::SourceFull => true,
+            Self::DescriptorsSpent | Self::AcceptFailed => false,
+        }
     }
 }
 

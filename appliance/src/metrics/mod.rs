@@ -9,5 +9,5 @@ pub mod histogram;
 pub mod cells;
 
 pub use cells::{ShardCells, ShardCounters};
-pub use counters::{Closed, Shed, Swap};
+pub use counters::{Closed, Shed, StatusClass, Swap};
 pub use reason::Reason;
