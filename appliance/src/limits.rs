@@ -145,6 +145,13 @@ pub const PROBLEMS_MAX: usize = 100;
 
 // What is fixed. ------------------------------------------------------------------------------------------------------
 
+/// Bytes of a request method: the longest registered one (UPDATEREDIRECTREF) has 17.
+pub const METHOD_BYTES_MAX: usize = 32;
+/// Empty lines in front of a request that are skipped: RFC 9112, 2.2 asks for one, which old clients send behind a body.
+pub const BLANK_LINES_MAX: u8 = 4;
+/// Replies to one batch of pipelined requests, in bytes: enough for 150 redirects, and little enough that a client that
+/// never reads cannot make a shard remember much.
+pub const OUTPUT_BYTES_MAX: usize = 65_536;
 /// A shard whose last turn is longer ago does not serve: `/readyz` says so. Shards turn at least every 100 ms.
 pub const SHARD_STALL: Duration = Duration::from_millis(1_000);
 /// Records that wait in a shard's ring of the access log: a second at 4,096 samples per second, about 1 MiB.
@@ -167,3 +174,10 @@ pub const ADMIN_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 pub const ADMIN_BODY_BYTES_MAX: usize = 1_024;
 
 const _: () = assert!(HEAD_BYTES.max >= TARGET_BYTES.max, "a target fits into a head");
+
+impl Default for HttpLimits {
+    /// What a configuration that sets nothing settles to.
+    fn default() -> Self {
+        crate::config::Settings::default().http
+    }
+}

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::limits::{ConnectionLimits, HttpLimits};
 
-/// A settled configuration. It comes out of the parser only.
+/// A settled configuration. [`super::load`] and [`super::parse`] make it; its default is that of an
+/// empty file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Who this node is.
@@ -30,6 +31,14 @@ pub struct Settings {
     pub log: Log,
     /// How the node ends.
     pub drain: Drain,
+}
+
+impl Default for Settings {
+    /// What a file that sets nothing settles to, on a host called `localhost`.
+    fn default() -> Self {
+        let nothing = format!("version = {}", super::VERSION);
+        super::parse("defaults".as_ref(), &nothing, "localhost").expect("a test reads the defaults")
+    }
 }
 
 /// Section `[node]`.

@@ -11,3 +11,6 @@ pub mod cells;
 pub use cells::{ShardCells, ShardCounters};
 pub use counters::{Closed, Shed, StatusClass, Swap};
 pub use reason::Reason;
+
+#[cfg(test)]
+pub(crate) mod tests;

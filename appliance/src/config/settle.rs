@@ -1,0 +1,128 @@
+//! From the file as written to settings: units become types, zeros become choices, and keys are checked against each other.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::file::Lines;
+use super::keys::{
+    AccessLogKeys, AdminKeys, DrainKeys, File, HttpKeys, LimitKeys, ListenKeys, LogKeys, NodeKeys,
+    SnapshotKeys,
+};
+use super::problem::Problem;
+use super::settings::{AccessLog, AdminAddress, Drain, Listen, Log, Node, Settings, Snapshot};
+use crate::limits::{ConnectionLimits, HttpLimits};
+
+/// Settles what was read. Keys that contradict each other are added to `problems`; then the settings are not to be used.
+pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut Vec<Problem>) -> Settings {
+    let File { node, listen, snapshot, http, limits, admin, access_log, log, drain } = file;
+    problems.extend(target_over_head(&http, lines));
+    problems.extend(admin_on_traffic(&admin, &listen, lines));
+    problems.extend(admin_in_public(&admin, lines));
+
+    let NodeKeys { name, state_dir } = node;
+    let name = if name.is_empty() { host_name.to_owned() } else { name };
+    let ListenKeys { http: addresses, backlog, shards } = listen;
+    let SnapshotKeys { path, poll_interval_ms, lock_memory, keep } = snapshot;
+    let HttpKeys {
+        header_timeout_ms,
+        idle_timeout_ms,
+        write_timeout_ms,
+        head_bytes_max,
+        target_bytes_max,
+        fields_max,
+        requests_per_connection_max,
+        body_discard_bytes_max,
+        server,
+    } = http;
+    let LimitKeys { connections_per_shard_max, connections_per_source_max } = limits;
+    let AdminKeys { listen: admin, allow_public: _ } = admin;
+    let AccessLogKeys { sample_every, path: target } = access_log;
+    let LogKeys { format, level } = log;
+    let DrainKeys { announce_ms, deadline_ms } = drain;
+
+    Settings {
+        node: Node { name, state_dir },
+        listen: Listen { http: addresses, backlog: narrow(backlog), shards: NonZeroU32::new(narrow(shards)) },
+        snapshot: Snapshot {
+            path,
+            poll_interval: (poll_interval_ms > 0).then(|| Duration::from_millis(poll_interval_ms)),
+            lock_memory,
+            keep: narrow(keep),
+        },
+        http: HttpLimits {
+            header_timeout: Duration::from_millis(header_timeout_ms),
+            idle_timeout: Duration::from_millis(idle_timeout_ms),
+            write_timeout: Duration::from_millis(write_timeout_ms),
+            head_bytes_max: narrow(head_bytes_max) as usize,
+            target_bytes_max: narrow(target_bytes_max) as usize,
+            fields_max: narrow(fields_max) as usize,
+            requests_per_connection_max: narrow(requests_per_connection_max),
+            body_discard_bytes_max,
+        },
+        server: Some(server).filter(|server| !server.is_empty()),
+        connections: ConnectionLimits {
+            per_shard_max: narrow(connections_per_shard_max) as usize,
+            per_source_max: narrow(connections_per_source_max),
+        },
+        admin,
+        access_log: NonZeroU32::new(narrow(sample_every))
+            .map(|sample_every| AccessLog { sample_every, target }),
+        log: Log { format, level },
+        drain: Drain {
+            announce: Duration::from_millis(announce_ms),
+            deadline: Duration::from_millis(deadline_ms),
+        },
+    }
+}
+
+/// A number whose bounds lie within 32 bits.
+fn narrow(value: u64) -> u32 {
+    u32::try_from(value).expect("the bounds of every narrowed key lie within 32 bits, as a test shows")
+}
+
+fn target_over_head(http: &HttpKeys, lines: &Lines) -> Option<Problem> {
+    let HttpKeys { head_bytes_max: head, target_bytes_max: target, .. } = http;
+    (target > head).then(|| Problem {
+        line: lines.of("http", "target_bytes_max").or(lines.of("http", "head_bytes_max")),
+        key: "http.target_bytes_max".into(),
+        found: target.to_string(),
+        expected: format!("a target is a part of the head, and http.head_bytes_max is {head}"),
+        fix: format!("write target_bytes_max = {head} or less"),
+    })
+}
+
+fn admin_on_traffic(admin: &AdminKeys, listen: &ListenKeys, lines: &Lines) -> Option<Problem> {
+    let AdminAddress::Tcp(address) = admin.listen else { return None };
+    let traffic = listen.http.iter().find(|traffic| overlap(**traffic, address))?;
+    Some(Problem {
+        line: lines.of("admin", "listen").or(lines.of("listen", "http")),
+        key: "admin.listen".into(),
+        found: format!("{:?}", address.to_string()),
+        expected: format!(
+            "traffic arrives on {:?}, and metrics must not be served there",
+            traffic.to_string()
+        ),
+        fix: "write another port".into(),
+    })
+}
+
+/// Whether one connection could arrive at both.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_family = one.is_ipv4() == other.is_ipv4();
+    let same_address = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && same_family && same_address
+}
+
+fn admin_in_public(admin: &AdminKeys, lines: &Lines) -> Option<Problem> {
+    let AdminAddress::Tcp(address) = admin.listen else { return None };
+    (!address.ip().is_loopback() && !admin.allow_public).then(|| Problem {
+        line: lines.of("admin", "listen"),
+        key: "admin.listen".into(),
+        found: format!("{:?}", address.to_string()),
+        expected: "other machines reach it, and nobody is asked for a password".into(),
+        fix:
+            "write a loopback address or \"unix:/run/carom/admin.sock\", or allow it with allow_public = true"
+                .into(),
+    })
+}
