@@ -3,12 +3,21 @@
 //! Modules in reading order: which bytes may stand where, what a head says, how a body is skipped, why a client is
 //! turned away, and the connection that puts them together.
 
+mod bytes;
+
 pub mod head;
+
+mod target;
+
+mod fields;
+
+pub mod body;
 
 pub mod refusal;
 
 pub mod connection;
 
+pub(crate) use bytes::find_control;
 pub use connection::{Advance, Answer, Connection, Ending, Next};
 pub use head::{Body, Head, Method, Parsed, Version};
 pub use refusal::Refusal;

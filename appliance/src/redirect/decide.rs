@@ -1,8 +1,11 @@
 //! HOT: the one place that knows what a request deserves: head, snapshot and time in, decision out.
 
-use snapshot_format::Snapshot;
+use snapshot_format::{
+    CODE_BYTES_MAX, Cache, CacheVisibility, CodeError, Domain, HOST_BYTES_MAX, Link, QueryMode, Snapshot,
+    Status, canonical_code, canonical_host,
+};
 
-use crate::http::Head;
+use crate::http::{Head, Method};
 
 use super::{Location, Outcome};
 
@@ -30,14 +33,139 @@ pub enum CacheControl {
     Public(u32),
 }
 
-impl<'a> Decision<'a> {
+impl Decision<'_> {
     /// The decision while a node has no snapshot.
     pub fn no_snapshot() -> Self {
-        Self { outcome: Outcome::NoSnapshot, status: 503, location: None, cache: CacheControl::NoStore }
+        Self::without_location(Outcome::NoSnapshot)
+    }
+
+    fn without_location(outcome: Outcome) -> Self {
+        let status =
+            outcome.status().expect("the outcomes without a status of their own are made by `redirect`");
+        Self { outcome, status, location: None, cache: CacheControl::NoStore }
     }
 }
 
 /// Decides what the request `head` gets from `snapshot` at `unix_s` seconds since 1970.
-pub fn decide<'a, B: AsRef<[u8]>>(_head: &Head<'a>, _snapshot: &'a Snapshot<B>, _unix_s: u64) -> Decision<'a> {
-    Decision::no_snapshot()
+pub fn decide<'a, B: AsRef<[u8]>>(head: &Head<'a>, snapshot: &'a Snapshot<B>, unix_s: u64) -> Decision<'a> {
+    match head.method {
+        Method::Get | Method::Head | Method::Post | Method::Put | Method::Patch | Method::Delete => {}
+        Method::Options => return Decision::without_location(Outcome::Options),
+        Method::Trace | Method::Connect | Method::Other(_) => {
+            return Decision::without_location(Outcome::MethodNotAllowed);
+        }
+    }
+    let mut host_buffer = [0; HOST_BYTES_MAX];
+    let host = head.host.and_then(|raw| canonical_host(raw, &mut host_buffer).ok());
+    let Some(domain) = host.and_then(|host| snapshot.domain(host)) else {
+        return Decision::without_location(Outcome::UnknownHost);
+    };
+    let mut code_buffer = [0; CODE_BYTES_MAX];
+    match canonical_code(head.path, domain.case, domain.trailing_slash, &mut code_buffer) {
+        Ok(code) => match snapshot.link(&domain, code) {
+            Some(link) => decide_link(head, &domain, &link, unix_s),
+            None => decide_miss(head, &domain),
+        },
+        Err(CodeError::Empty) => decide_root(head, &domain),
+        Err(CodeError::Nul) => Decision::without_location(Outcome::NulInPath),
+        Err(CodeError::TooLong | CodeError::BadEscape | CodeError::ControlByte(_)) => {
+            Decision::without_location(Outcome::ImpossibleCode)
+        }
+    }
+}
+
+/// What was done on purpose outweighs what time did: deleted, disabled, expired, not yet active.
+#[inline]
+fn decide_link<'a>(head: &Head<'a>, domain: &Domain<'a>, link: &Link<'a>, unix_s: u64) -> Decision<'a> {
+    if link.deleted {
+        return Decision::without_location(Outcome::Deleted);
+    }
+    if link.disabled {
+        return Decision::without_location(Outcome::Disabled);
+    }
+    if link.expires_unix_s.is_some_and(|expires| expires <= unix_s) {
+        return Decision::without_location(Outcome::Expired);
+    }
+    if link.not_before_unix_s.is_some_and(|begins| unix_s < begins) {
+        return Decision::without_location(Outcome::NotYetActive);
+    }
+    let status = link.status.unwrap_or(domain.status);
+    if !may_follow(head.method, status) {
+        return Decision::without_location(Outcome::MethodNotAllowed);
+    }
+    let query = match link.query.unwrap_or(domain.query) {
+        QueryMode::Drop => b"",
+        QueryMode::Append => head.query.unwrap_or(b""),
+    };
+    let cache = cache_until(domain.cache, link.expires_unix_s.map(|expires| expires - unix_s));
+    redirect(Outcome::Redirected, status, link.destination, query, cache)
+}
+
+#[inline]
+fn decide_root<'a>(head: &Head<'a>, domain: &Domain<'a>) -> Decision<'a> {
+    match domain.root {
+        Some(root) if may_follow(head.method, root.status) => redirect(
+            Outcome::RootRedirected,
+            root.status,
+            root.destination,
+            b"",
+            cache_until(domain.cache, None),
+        ),
+        Some(_) => Decision::without_location(Outcome::MethodNotAllowed),
+        None => Decision::without_location(Outcome::NotFound),
+    }
+}
+
+/// A miss may become a link tomorrow, so that no client is told that its redirect is permanent.
+#[inline]
+fn decide_miss<'a>(head: &Head<'a>, domain: &Domain<'a>) -> Decision<'a> {
+    let Some(target) = domain.not_found else {
+        return Decision::without_location(Outcome::NotFound);
+    };
+    let status = match target.status {
+        Status::MovedPermanently | Status::Found => Status::Found,
+        Status::PermanentRedirect | Status::TemporaryRedirect => Status::TemporaryRedirect,
+        Status::SeeOther => Status::SeeOther,
+    };
+    if !may_follow(head.method, status) {
+        return Decision::without_location(Outcome::NotFound);
+    }
+    redirect(Outcome::MissRedirected, status, target.destination, b"", CacheControl::NoStore)
+}
+
+/// Clients turn a POST into a GET at 301, 302 and 303, and so lose what was posted: only 307 and 308 keep it.
+#[inline]
+fn may_follow(method: Method<'_>, status: Status) -> bool {
+    match status {
+        Status::TemporaryRedirect | Status::PermanentRedirect => true,
+        Status::MovedPermanently | Status::Found | Status::SeeOther => {
+            matches!(method, Method::Get | Method::Head)
+        }
+    }
+}
+
+#[inline]
+fn redirect<'a>(
+    outcome: Outcome,
+    status: Status,
+    destination: &'a [u8],
+    query: &'a [u8],
+    cache: CacheControl,
+) -> Decision<'a> {
+    match Location::new(destination, query) {
+        Some(location) => Decision { outcome, status: status.code(), location: Some(location), cache },
+        None => Decision::without_location(Outcome::CorruptRecord),
+    }
+}
+
+/// Nobody keeps a redirect longer than its link lives.
+#[inline]
+fn cache_until(cache: Cache, left_s: Option<u64>) -> CacheControl {
+    let left_s = left_s.map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(u32::MAX));
+    let max_age_s = cache.max_age_s.min(left_s);
+    match cache.visibility {
+        CacheVisibility::NoStore => CacheControl::NoStore,
+        CacheVisibility::Private => CacheControl::Private(max_age_s),
+        CacheVisibility::Public => CacheControl::Public(max_age_s),
+    }
 }

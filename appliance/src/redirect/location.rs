@@ -1,5 +1,9 @@
 //! HOT: where a redirect points: a stored destination, with the query of the request if the link wants it.
 
+use memchr::memchr;
+
+use crate::http::find_control;
+
 /// The value of a Location field, checked: nothing in it can end the field early or start another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location<'a> {
@@ -10,8 +14,119 @@ pub struct Location<'a> {
 impl<'a> Location<'a> {
     /// `destination` with `query` behind it; `None` if one of them holds a control byte, or the destination is empty.
     /// An empty query adds nothing.
+    ///
+    /// The builder of snapshots refuses such destinations and the parser such queries: this is the last check before
+    /// the wire, in case a record was damaged and its checksum was not.
+    #[inline]
     pub fn new(destination: &'a [u8], query: &'a [u8]) -> Option<Self> {
-        let sendable = |text: &[u8]| !text.iter().any(u8::is_ascii_control);
-        (!destination.is_empty() && sendable(destination) && sendable(query)).then_some(Self { destination, query })
+        let sendable = |text: &[u8]| find_control(text, 0) == text.len();
+        let fine = !destination.is_empty() && sendable(destination) && sendable(query);
+        fine.then_some(Self { destination, query })
+    }
+
+    /// The most bytes that [`Location::append_to`] appends.
+    #[inline]
+    pub(super) fn bytes_max(self) -> usize {
+        self.destination.len() + 1 + self.query.len()
+    }
+
+    /// Appends destination and query byte for byte: the query behind `?`, or `&` if there is a query already, and
+    /// before the `#` of a fragment.
+    #[inline]
+    pub(super) fn append_to(self, output: &mut Vec<u8>) {
+        if self.query.is_empty() {
+            output.extend_from_slice(self.destination);
+            return;
+        }
+        let fragment_at = memchr(b'#', self.destination).unwrap_or(self.destination.len());
+        let (before, fragment) = self.destination.split_at(fragment_at);
+        output.extend_from_slice(before);
+        match (memchr(b'?', before), before.last()) {
+            (None, _) => output.push(b'?'),
+            (Some(_), Some(b'?' | b'&')) => {}
+            (Some(_), _) => output.push(b'&'),
+        }
+        output.extend_from_slice(self.query);
+        output.extend_from_slice(fragment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(destination: &str, query: &str, expected: Option<&str>) {
+        let found = Location::new(destination.as_bytes(), query.as_bytes()).map(|location| {
+            let mut output = Vec::new();
+            location.append_to(&mut output);
+            assert!(output.len() <= location.bytes_max());
+            String::from_utf8(output).unwrap()
+        });
+        assert_eq!(found.as_deref(), expected, "{destination:?} with {query:?}");
+    }
+
+    #[test]
+    fn a_destination_without_a_query_is_sent_as_it_is_stored() {
+        for destination in
+            ["https://a.example/", "https://a/?", "https://a/?b&", "https://a/#c", "a", "https://ü/ %2f"]
+        {
+            check(destination, "", Some(destination));
+        }
+    }
+
+    #[test]
+    fn a_query_comes_behind_the_path_or_behind_the_stored_query_and_before_the_fragment() {
+        check("https://a/b", "c=d", Some("https://a/b?c=d"));
+        check("https://a", "c", Some("https://a?c"));
+        check("https://a/?", "c", Some("https://a/?c"));
+        check("https://a/?b", "c", Some("https://a/?b&c"));
+        check("https://a/?b&", "c", Some("https://a/?b&c"));
+        check("https://a/?b?", "c", Some("https://a/?b?c"));
+        check("https://a/b&", "c", Some("https://a/b&?c"));
+        check("https://a/#f", "c", Some("https://a/?c#f"));
+        check("https://a/?b#f", "c", Some("https://a/?b&c#f"));
+        check("https://a/?#f", "c", Some("https://a/?c#f"));
+        check("https://a/#f?g", "c", Some("https://a/?c#f?g"));
+        check("https://a/#f#g", "c", Some("https://a/?c#f#g"));
+        check("#", "c", Some("?c#"));
+        check("https://a/", "?", Some("https://a/??"));
+        check("https://a/", "%0d%0a&&=", Some("https://a/?%0d%0a&&="));
+    }
+
+    #[test]
+    fn a_location_that_could_end_its_field_early_does_not_exist() {
+        check("", "", None);
+        check("", "c", None);
+        for control in (0..=255_u8).filter(u8::is_ascii_control).map(char::from) {
+            check(&format!("https://a/{control}"), "", None);
+            check("https://a/", &format!("{control}b"), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_a_location_back_gives_the_path_both_queries_and_the_fragment(
+            path in "[a-z]{0,4}",
+            stored in proptest::option::of("[a-z=]{1,4}"),
+            query in "[a-z=&]{1,6}",
+            fragment in proptest::option::of("[a-z?#]{0,4}"),
+        ) {
+            let part = |mark: &str, text: &Option<String>| text.as_ref().map_or(String::new(), |text| format!("{mark}{text}"));
+            let destination = format!("https://a/{path}{}{}", part("?", &stored), part("#", &fragment));
+            let mut output = Vec::new();
+            Location::new(destination.as_bytes(), query.as_bytes()).unwrap().append_to(&mut output);
+            // Read back by hand: the first '#' starts the fragment, the first '?' before it the query.
+            let text = String::from_utf8(output).unwrap();
+            let (before, found_fragment) = match text.split_once('#') {
+                Some((before, fragment)) => (before, Some(fragment.to_owned())),
+                None => (&text[..], None),
+            };
+            let (found_path, found_query) = before.split_once('?').unwrap();
+            let expected = part("", &stored.map(|stored| stored + "&")) + &query;
+            prop_assert_eq!(found_path, format!("https://a/{path}"));
+            prop_assert_eq!(found_query, expected);
+            prop_assert_eq!(found_fragment, fragment);
+        }
     }
 }
