@@ -1,0 +1,133 @@
+//! What a domain does by default: the values behind a domain file and a domain table.
+
+use crate::domain_name::DomainName;
+use snapshot_format::{
+    Cache, CacheVisibility, CaseMode, Domain, QueryMode, RedirectTo, Status, TrailingSlash,
+};
+
+/// Settings of one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Status of links that name none.
+    pub status: Status,
+    /// Whether codes are folded.
+    pub case: CaseMode,
+    /// Whether slashes at the end of a path count.
+    pub trailing_slash: TrailingSlash,
+    /// What happens to the query, for links that do not say.
+    pub query: QueryMode,
+    /// How long redirects may be kept, and by whom.
+    pub cache: Cache,
+    /// Where misses go.
+    pub not_found: Target,
+    /// Where `/` goes.
+    pub root: Target,
+}
+
+/// Where a domain itself redirects to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Status of the redirect.
+    pub status: Status,
+    /// Checked destination; `None`: there is no redirect.
+    pub destination: Option<String>,
+}
+
+impl Target {
+    const NONE: Self = Self { status: Status::Found, destination: None };
+
+    fn redirect(&self) -> Option<RedirectTo<'_>> {
+        let destination = self.destination.as_ref()?;
+        Some(RedirectTo { status: self.status, destination: destination.as_bytes() })
+    }
+
+    fn of(redirect: Option<RedirectTo<'_>>) -> Self {
+        redirect.map_or(Self::NONE, |RedirectTo { status, destination }| Self {
+            status,
+            destination: Some(String::from_utf8_lossy(destination).into_owned()),
+        })
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            status: Status::Found,
+            case: CaseMode::Sensitive,
+            trailing_slash: TrailingSlash::Ignore,
+            query: QueryMode::Drop,
+            cache: Cache { visibility: CacheVisibility::Private, max_age_s: 90 },
+            not_found: Target::NONE,
+            root: Target::NONE,
+        }
+    }
+}
+
+impl Settings {
+    /// These settings as an entry of a domain table; the writer gives out the id and counts the links.
+    pub fn as_domain<'s>(&'s self, name: &'s DomainName) -> Domain<'s> {
+        let Self { status, case, trailing_slash, query, cache, not_found, root } = self;
+        Domain {
+            id: 0,
+            name: name.host.as_bytes(),
+            wildcard: name.wildcard,
+            status: *status,
+            case: *case,
+            trailing_slash: *trailing_slash,
+            query: *query,
+            cache: *cache,
+            not_found: not_found.redirect(),
+            root: root.redirect(),
+            links: 0,
+        }
+    }
+}
+
+/// Name and settings of an entry of a domain table.
+pub fn of_domain(domain: &Domain<'_>) -> (DomainName, Settings) {
+    let Domain {
+        id: _,
+        name,
+        wildcard,
+        status,
+        case,
+        trailing_slash,
+        query,
+        cache,
+        not_found,
+        root,
+        links: _,
+    } = *domain;
+    let name = DomainName { host: String::from_utf8_lossy(name).into_owned(), wildcard };
+    let (not_found, root) = (Target::of(not_found), Target::of(root));
+    (name, Settings { status, case, trailing_slash, query, cache, not_found, root })
+}
+
+/// Every domain that rows may belong to: those of the domain file, and settings for the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainPlan {
+    /// Settings of domains that are not listed.
+    pub defaults: Settings,
+    /// Listed domains in the order of the file, each once.
+    pub listed: Vec<(DomainName, Settings)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_the_domain_table() {
+        let name = DomainName::parse("*.brand.example").unwrap();
+        let settings = Settings {
+            status: Status::SeeOther,
+            root: Target {
+                status: Status::MovedPermanently,
+                destination: Some("https://a.example/".to_owned()),
+            },
+            ..Settings::default()
+        };
+        let domain = settings.as_domain(&name);
+        assert_eq!(of_domain(&domain), (name.clone(), settings.clone()));
+    }
+}
