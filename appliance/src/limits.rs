@@ -160,6 +160,8 @@ pub const ACCESS_RECORDS_MAX: usize = 4_096;
 pub const ACCESS_PATH_BYTES_MAX: usize = 160;
 /// Bytes of the host in an access record; longer ones are cut and marked.
 pub const ACCESS_HOST_BYTES_MAX: usize = 64;
+/// Bytes of lines that the access log's thread hands to one write.
+pub const ACCESS_BATCH_BYTES: usize = 65_536;
 /// How often the access log's thread empties the rings: a full ring takes four of these at a million samples per minute.
 pub const ACCESS_FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// Connections of the admin listener: a few scrapers and a few humans.
