@@ -1,13 +1,17 @@
 //! What the node knows about itself: filled by boot, control thread and shards, read by the admin listener.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 
+use vitals::{ShardVitals, SnapshotVitals, SwapVitals, Vitals};
+
+use crate::access_log::writer::AccessCounts;
 use crate::limits::SHARD_STALL;
+use crate::metrics::reason::reasons;
 use crate::metrics::{Reason as _, ShardCells, Swap};
 
 /// Where a node is in its life. It only moves forward.
@@ -54,6 +58,7 @@ pub struct NodeState {
     snapshot: ArcSwapOption<SnapshotFacts>,
     swaps: [AtomicU64; Swap::COUNT],
     last_swap_error: ArcSwapOption<String>,
+    access_log: OnceLock<Arc<AccessCounts>>,
 }
 
 impl NodeState {
@@ -75,6 +80,7 @@ impl NodeState {
             snapshot: ArcSwapOption::empty(),
             swaps: [const { AtomicU64::new(0) }; Swap::COUNT],
             last_swap_error: ArcSwapOption::empty(),
+            access_log: OnceLock::new(),
         })
     }
 
@@ -149,68 +155,224 @@ impl NodeState {
         self.last_swap_error.load_full()
     }
 
+    /// Makes the counts of the access log visible in metrics. The first call counts.
+    pub fn logs_access(&self, counts: Arc<AccessCounts>) {
+        let _ = self.access_log.set(counts);
+    }
+
+    /// What the access log counts; `None` without one.
+    pub fn access_log(&self) -> Option<&AccessCounts> {
+        self.access_log.get().map(Arc::as_ref)
+    }
+
     /// Every reason why the node should get no new traffic at `now`; none means ready.
     pub fn unready(&self, now: Instant) -> Vec<Unready> {
         let phase = match self.phase() {
-            Phase::Starting => Some(Unready::Starting),
+            Phase::Starting => Some(Unready::new(UnreadyReason::Starting, "the node is starting")),
             Phase::Serving => None,
-            Phase::Draining => Some(Unready::Draining),
+            Phase::Draining => Some(Unready::new(UnreadyReason::Draining, "the node is draining")),
         };
-        let snapshot = self.snapshot.load().is_none().then_some(Unready::NoSnapshot);
-        let shards = self.shards.iter().filter_map(|cells| match cells.last_turn_ago(now) {
-            None => Some(Unready::ShardNotStarted { index: cells.index() }),
-            Some(ago) if ago > SHARD_STALL => Some(Unready::ShardStalled { index: cells.index(), ago }),
-            Some(_) => None,
+        let no_snapshot = self.snapshot.load().is_none();
+        let snapshot = no_snapshot.then(|| Unready::new(UnreadyReason::NoSnapshot, "no snapshot is served"));
+        let shards = self.shards.iter().filter_map(|cells| {
+            let index = cells.index();
+            match cells.last_turn_ago(now) {
+                None => Some(Unready::new(
+                    UnreadyReason::ShardNotStarted,
+                    format!("shard {index} has not started"),
+                )),
+                Some(ago) if ago > SHARD_STALL => {
+                    let detail = format!("shard {index} has not turned for {} ms", ago.as_millis());
+                    Some(Unready::new(UnreadyReason::ShardStalled, detail))
+                }
+                Some(_) => None,
+            }
         });
         phase.into_iter().chain(snapshot).chain(shards).collect()
+    }
+
+    /// Everything above as a document; `unix_s` is the time of the same moment as `now`.
+    pub fn vitals(&self, now: Instant, unix_s: u64) -> Vitals {
+        let reasons = self.unready(now);
+        Vitals {
+            version: vitals::VERSION,
+            node: self.name.clone(),
+            program: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            up_s: self.up(now).as_secs(),
+            live: true,
+            ready: reasons.is_empty(),
+            draining: self.phase() == Phase::Draining,
+            reasons: reasons.into_iter().map(vitals::Reason::from).collect(),
+            snapshot: self.snapshot().map(|facts| facts.vitals(now, unix_s)),
+            swaps: SwapVitals {
+                succeeded: self.swaps(Swap::Swapped),
+                failed: Swap::ALL
+                    .iter()
+                    .filter(|result| result.failed())
+                    .map(|&result| self.swaps(result))
+                    .sum(),
+                last_error: self.last_swap_error().map(|error| error.as_ref().clone()),
+            },
+            shards: self.shards.iter().map(|cells| shard_vitals(cells, now)).collect(),
+        }
+    }
+}
+
+impl SnapshotFacts {
+    /// Seconds since the snapshot was built; 0 when the builder's clock is ahead of `unix_s`.
+    pub fn age_s(&self, unix_s: u64) -> u64 {
+        unix_s.saturating_sub(self.built_at_unix_s)
+    }
+
+    fn vitals(&self, now: Instant, unix_s: u64) -> SnapshotVitals {
+        let Self {
+            generation,
+            built_at_unix_s,
+            links,
+            domains,
+            bytes,
+            content_checksum,
+            locked,
+            served_since,
+        } = *self;
+        SnapshotVitals {
+            generation,
+            built_at_unix_s,
+            age_s: self.age_s(unix_s),
+            served_for_s: now.saturating_duration_since(served_since).as_secs(),
+            links,
+            domains,
+            bytes,
+            content_checksum: format!("{content_checksum:016x}"),
+            locked,
+        }
+    }
+}
+
+fn shard_vitals(cells: &ShardCells, now: Instant) -> ShardVitals {
+    ShardVitals {
+        index: cells.index(),
+        cpu: cells.cpu(),
+        last_turn_ms_ago: cells
+            .last_turn_ago(now)
+            .map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+        connections: cells.open(),
+        requests: cells.requests_answered(),
+    }
+}
+
+reasons! {
+    /// A kind of reason for a node to get no new traffic.
+    pub enum UnreadyReason {
+        /// Boot has not finished.
+        Starting => "starting",
+        /// No snapshot is served, so there is nothing to answer from.
+        NoSnapshot => "no_snapshot",
+        /// An operator or the service manager asked the node to end.
+        Draining => "draining",
+        /// A shard has not turned yet.
+        ShardNotStarted => "shard_not_started",
+        /// A shard has not turned for a second: it hangs, or its CPU is taken.
+        ShardStalled => "shard_stalled",
     }
 }
 
 /// One reason why a node should get no new traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unready {
-    /// Boot has not finished.
-    Starting,
-    /// There is nothing to answer from.
-    NoSnapshot,
-    /// An operator or the service manager asked the node to end.
-    Draining,
-    /// A shard has not turned yet.
-    ShardNotStarted {
-        /// Which one.
-        index: u32,
-    },
-    /// A shard has not turned for longer than [`SHARD_STALL`].
-    ShardStalled {
-        /// Which one.
-        index: u32,
-        /// Time since its last turn.
-        ago: Duration,
-    },
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unready {
+    /// Its kind, for programs.
+    pub reason: UnreadyReason,
+    /// One sentence, for people.
+    pub detail: String,
 }
 
 impl Unready {
-    /// Stable name, for programs.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::NoSnapshot => "no_snapshot",
-            Self::Draining => "draining",
-            Self::ShardNotStarted { .. } => "shard_not_started",
-            Self::ShardStalled { .. } => "shard_stalled",
+    fn new(reason: UnreadyReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+impl From<Unready> for vitals::Reason {
+    fn from(Unready { reason, detail }: Unready) -> Self {
+        Self { code: reason.label().into(), detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::ShardCounters;
+
+    fn node(shards: u32) -> (Arc<NodeState>, Vec<ShardCounters>, Instant) {
+        let epoch = Instant::now();
+        let (counters, cells) = (0..shards).map(|index| ShardCells::new(index, epoch)).unzip();
+        (NodeState::new("edge-1".into(), epoch, Vec::new(), cells), counters, epoch)
+    }
+
+    fn facts(served_since: Instant) -> SnapshotFacts {
+        SnapshotFacts {
+            generation: 7,
+            built_at_unix_s: 1_000,
+            links: 3,
+            domains: 2,
+            bytes: 4_096,
+            content_checksum: 0xab,
+            locked: true,
+            served_since,
         }
     }
 
-    /// One sentence, for people.
-    pub fn detail(self) -> String {
-        match self {
-            Self::Starting => "the node is starting".into(),
-            Self::NoSnapshot => "no snapshot is served".into(),
-            Self::Draining => "the node is draining".into(),
-            Self::ShardNotStarted { index } => format!("shard {index} has not started"),
-            Self::ShardStalled { index, ago } => {
-                format!("shard {index} has not turned for {} ms", ago.as_millis())
-            }
-        }
+    fn check_reasons(state: &NodeState, now: Instant, reasons: &[&str]) {
+        let found = state.vitals(now, 0).reasons;
+        assert_eq!(found.iter().map(|reason| reason.code.as_str()).collect::<Vec<_>>(), reasons);
+        assert_eq!(state.vitals(now, 0).ready, reasons.is_empty());
+    }
+
+    #[test]
+    fn a_node_is_ready_only_when_it_serves_a_snapshot_and_every_shard_turns() {
+        let (state, counters, epoch) = node(2);
+        check_reasons(&state, epoch, &["starting", "no_snapshot", "shard_not_started", "shard_not_started"]);
+        state.enter(Phase::Serving);
+        state.swapped(facts(epoch));
+        counters[0].turned(epoch);
+        check_reasons(&state, epoch, &["shard_not_started"]);
+        counters[1].turned(epoch);
+        check_reasons(&state, epoch, &[]);
+        let late = epoch + SHARD_STALL + Duration::from_millis(1);
+        counters[0].turned(late);
+        check_reasons(&state, late, &["shard_stalled"]);
+        assert_eq!(state.unready(late)[0].detail, "shard 1 has not turned for 1001 ms");
+    }
+
+    #[test]
+    fn a_node_that_drains_never_becomes_ready_again() {
+        let (state, _, epoch) = node(0);
+        state.swapped(facts(epoch));
+        state.enter(Phase::Draining);
+        state.enter(Phase::Serving);
+        check_reasons(&state, epoch, &["draining"]);
+        assert!(state.vitals(epoch, 0).draining);
+    }
+
+    #[test]
+    fn the_last_error_of_a_swap_goes_when_one_succeeds() {
+        let (state, _, epoch) = node(0);
+        state.not_swapped(Swap::Invalid, Some("checksum of section 3".into()));
+        state.not_swapped(Swap::Unchanged, None);
+        let swaps = state.vitals(epoch, 0).swaps;
+        assert_eq!((swaps.failed, swaps.last_error.as_deref()), (1, Some("checksum of section 3")));
+        state.swapped(facts(epoch));
+        let swaps = state.vitals(epoch, 0).swaps;
+        assert_eq!((swaps.succeeded, swaps.failed, swaps.last_error), (1, 1, None));
+    }
+
+    #[test]
+    fn the_age_of_a_snapshot_from_the_future_is_zero() {
+        let (state, _, epoch) = node(0);
+        state.swapped(facts(epoch));
+        let snapshot = |unix_s| state.vitals(epoch, unix_s).snapshot.unwrap();
+        assert_eq!((snapshot(999).age_s, snapshot(1_060).age_s), (0, 60));
+        assert_eq!(snapshot(0).content_checksum, "00000000000000ab");
     }
 }

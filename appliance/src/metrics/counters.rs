@@ -120,3 +120,13 @@ reasons! {
         NoRoom => "no_room",
     }
 }
+
+impl Swap {
+    /// Whether an operator should look: something was published and is not served.
+    pub const fn failed(self) -> bool {
+        match self {
+            Self::Swapped | Self::Unchanged => false,
+            Self::Missing | Self::Unreadable | Self::Invalid | Self::Older | Self::NoRoom => true,
+        }
+    }
+}
