@@ -1,0 +1,39 @@
+//! Real processes, real sockets, real files: what the cases are played with.
+//!
+//! Modules in reading order: how to wait and what cannot be run here, the programs under test, the links they serve, how a
+//! node is started and asked, and the clients that ask it.
+#![forbid(unsafe_code)]
+
+pub mod wait;
+
+pub mod here;
+
+pub mod binaries;
+
+pub mod process;
+
+pub mod links;
+
+pub mod tool;
+
+pub mod site;
+
+pub mod node;
+
+pub mod admin;
+
+pub mod metrics;
+
+pub mod reply;
+
+pub mod peer;
+
+pub mod load;
+
+pub use links::{Domains, Row};
+pub use metrics::Metrics;
+pub use node::Node;
+pub use peer::Peer;
+pub use reply::Reply;
+pub use site::Site;
+pub use wait::{SOON, eventually};

@@ -1,0 +1,163 @@
+//! The directory that a node lives in: configuration, state, and the name under which snapshots appear.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tempfile::TempDir;
+
+use crate::binaries;
+use crate::here;
+use crate::links::{Domains, Row};
+use crate::node::Node;
+use crate::process::{Finished, Process, run};
+use crate::tool;
+
+/// A place for one node, which may start there many times.
+#[derive(Debug)]
+pub struct Site {
+    directory: TempDir,
+    settings: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
+    descriptors_max: Option<u64>,
+    staged: AtomicU64,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Site {
+    /// A site with free ports on both loopback addresses and without a snapshot.
+    pub fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("carom-case-").tempdir().unwrap();
+        let path = |name: &str| format!("{:?}", directory.path().join(name));
+        fs::create_dir(directory.path().join("state")).unwrap();
+        let listen = if here::has_ipv6() { r#"["127.0.0.1:0", "[::1]:0"]"# } else { r#"["127.0.0.1:0"]"# };
+        let (state, snapshot) = (path("state"), path("links.snapshot"));
+        let site =
+            Self { directory, settings: BTreeMap::new(), descriptors_max: None, staged: AtomicU64::new(0) };
+        site.set("node", "name", r#""lab""#)
+            .set("node", "state_dir", state)
+            .set("listen", "http", listen)
+            .set("snapshot", "path", snapshot)
+            .set("snapshot", "poll_interval_ms", 0)
+            .set("admin", "listen", r#""127.0.0.1:0""#)
+    }
+
+    /// A site with a snapshot of `rows`, generation 1.
+    #[track_caller]
+    pub fn with_links(domains: &Domains, rows: &[Row]) -> Self {
+        let site = Self::new();
+        let built = tool::build(site.path(), 1, domains, rows);
+        site.publish(&built);
+        site
+    }
+
+    /// With a key of the configuration set to a TOML value.
+    #[expect(clippy::needless_pass_by_value, reason = "texts and numbers are written without an ampersand")]
+    pub fn set(mut self, section: &'static str, key: &'static str, value: impl ToString) -> Self {
+        self.settings.entry(section).or_default().insert(key, value.to_string());
+        self
+    }
+
+    /// With a limit on the descriptors of the node.
+    pub fn descriptors_max(self, descriptors: u64) -> Self {
+        Self { descriptors_max: Some(descriptors), ..self }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The name under which the node looks for snapshots.
+    pub fn snapshot(&self) -> PathBuf {
+        self.path().join("links.snapshot")
+    }
+
+    /// The node's own directory.
+    pub fn state(&self) -> PathBuf {
+        self.path().join("state")
+    }
+
+    /// A new name beside the snapshot's.
+    pub fn stage(&self) -> PathBuf {
+        self.path().join(format!("staged-{}", self.staged.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Publishes a file as operators should: a copy under another name, renamed into place.
+    pub fn publish(&self, file: &Path) {
+        let staged = self.stage();
+        fs::copy(file, &staged).unwrap();
+        fs::rename(staged, self.snapshot()).unwrap();
+    }
+
+    /// Publishes bytes.
+    pub fn publish_bytes(&self, bytes: &[u8]) {
+        let staged = self.stage();
+        fs::write(&staged, bytes).unwrap();
+        fs::rename(staged, self.snapshot()).unwrap();
+    }
+
+    /// The configuration as TOML.
+    pub fn configuration(&self) -> String {
+        let mut text = "version = 1\n".to_owned();
+        for (section, keys) in &self.settings {
+            writeln!(text, "\n[{section}]").expect("a string takes everything");
+            for (key, value) in keys {
+                writeln!(text, "{key} = {value}").expect("a string takes everything");
+            }
+        }
+        text
+    }
+
+    /// Writes the configuration and returns its path.
+    pub fn write_configuration(&self) -> PathBuf {
+        let path = self.path().join("carom.toml");
+        fs::write(&path, self.configuration()).unwrap();
+        path
+    }
+
+    /// Starts a node and waits until it serves.
+    #[track_caller]
+    pub fn start(&self) -> Node {
+        let process = self.launch();
+        Node::ready(process, &self.ready_file())
+    }
+
+    /// Starts a node and waits for nothing.
+    pub fn launch(&self) -> Process {
+        let configuration = self.write_configuration();
+        let ready_file = self.ready_file();
+        // A node that was killed leaves its ready file behind.
+        let _ = fs::remove_file(&ready_file);
+        let mut command = match self.descriptors_max {
+            None => Command::new(binaries::carom()),
+            Some(descriptors) => {
+                let mut shell = Command::new("sh");
+                shell
+                    .args(["-c", r#"ulimit -n "$0" && exec "$@""#, &descriptors.to_string()])
+                    .arg(binaries::carom());
+                shell
+            }
+        };
+        command.arg("serve").arg("--config").arg(configuration).arg("--ready-file").arg(ready_file);
+        Process::start(&mut command, "carom", self.path())
+    }
+
+    /// Runs `carom serve` where it is expected to end by itself.
+    pub fn serve_in_vain(&self) -> Finished {
+        let configuration = self.write_configuration();
+        run(&binaries::carom(), ["serve".as_ref(), "--config".as_ref(), configuration.as_os_str()])
+    }
+
+    /// Where the node says that it is ready.
+    pub fn ready_file(&self) -> PathBuf {
+        self.path().join("ready.json")
+    }
+}
