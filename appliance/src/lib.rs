@@ -2,6 +2,8 @@
 //!
 //! Modules in reading order: what bounds a node, what it is told, what it knows, how it answers, how it runs.
 
+pub mod build_info;
+
 pub mod limits;
 
 pub mod config;

@@ -164,6 +164,8 @@ pub const ACCESS_HOST_BYTES_MAX: usize = 64;
 pub const ACCESS_BATCH_BYTES: usize = 65_536;
 /// How often the access log's thread empties the rings: a full ring takes four of these at a million samples per minute.
 pub const ACCESS_FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+/// Descriptors that a scrape counts one by one, on kernels that do not say how many there are: some 50 ms.
+pub const DESCRIPTORS_COUNTED_MAX: usize = 100_000;
 /// Connections of the admin listener: a few scrapers and a few humans.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// How long a connection of the admin listener may live: more than a scrape interval, so that keep-alive works.
