@@ -1,0 +1,196 @@
+//! Shows a redirect node at work: real links, one command, and lines to try.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::setup::{self, Purpose};
+use crate::workspace::{NotRun, Profile, Verdict, Workspace, spoken, succeeds};
+
+mod lines;
+mod node;
+mod ports;
+
+use lines::Place;
+use node::Node;
+use ports::Ports;
+
+/// Start a node with real links on loopback, print curl lines to try, and keep running until Ctrl-C.
+///
+/// Installs what is missing, builds carom and snapshot-tool, makes a snapshot of the homepages of all Debian packages
+/// (examples/debian-homepages.csv), starts `carom serve`, and tries every line that it prints. Everything it writes is
+/// under target/demo. It needs no root.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Try the printed lines and stop, instead of waiting for Ctrl-C
+    #[arg(long)]
+    once: bool,
+    /// How to build; dev is quicker to build and slower to run
+    #[arg(long, value_enum, default_value = "release")]
+    profile: Profile,
+    /// Port for links, on 127.0.0.1 and [::1]; a free one is taken when this is in use
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Port for health and metrics, on 127.0.0.1; a free one is taken when this is in use
+    #[arg(long, default_value_t = 9180)]
+    admin_port: u16,
+}
+
+/// What the demo came to when it was run as a test.
+pub(crate) struct Outcome {
+    pub(crate) verdict: Verdict,
+    pub(crate) not_run: Vec<NotRun>,
+}
+
+pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
+    setup::prepare(&[Purpose::Demo]);
+    let mut build =
+        workspace.cargo(["build", "--package", "carom", "--package", "snapshot-tool", "--profile"]);
+    if !succeeds(build.arg(options.profile.name()))? {
+        bail!("the build failed");
+    }
+    let demo = Demo::new(workspace, options.profile, "demo")?;
+    Ok(demo.play(options.port, options.admin_port, options.once)?.verdict)
+}
+
+/// The stage of `cargo xtask test`: with the binaries that are there, in a directory apart from a demo that runs.
+pub(crate) fn run_once(workspace: &Workspace, profile: Profile) -> Result<Outcome> {
+    Demo::new(workspace, profile, "demo-once")?.play(8080, 9180, true)
+}
+
+/// Set by Ctrl-C or SIGTERM.
+type Stop = Arc<AtomicBool>;
+
+/// Where the demo reads and writes.
+struct Demo<'w> {
+    workspace: &'w Workspace,
+    binaries: PathBuf,
+    directory: PathBuf,
+    /// Held as long as the demo lives, so that a second one does not wipe the first one's files.
+    _lock: fs::File,
+}
+
+impl<'w> Demo<'w> {
+    fn new(workspace: &'w Workspace, profile: Profile, name: &str) -> Result<Self> {
+        let directory = workspace.target()?.join(name);
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        let lock = lock(&directory)?;
+        Ok(Self { workspace, binaries: workspace.binaries(profile)?, directory, _lock: lock })
+    }
+
+    fn play(&self, port: u16, admin_port: u16, once: bool) -> Result<Outcome> {
+        let stop = stop_on_signal()?;
+        self.snapshot()?;
+        let ports = Ports::choose(port, admin_port)?;
+        ports.explain(port, admin_port);
+        let mut node = Node::start(&self.binaries.join("carom"), &self.directory, &ports, &stop)?;
+        let place = Place {
+            workspace: self.workspace,
+            tool: self.binaries.join("snapshot-tool"),
+            snapshot: self.snapshot_path(),
+            ports,
+            pid: node.pid(),
+        };
+        let outcome = lines::show(&place)?;
+        println!("\nconfiguration: {}", self.workspace.display(&node::config_path(&self.directory)));
+        println!("log of the node: {}", self.workspace.display(&node::log_path(&self.directory)));
+        if !once {
+            println!(
+                "\nThe node is running with process id {}. Ctrl-C drains it and ends the demo.",
+                node.pid()
+            );
+            node.wait_until(&stop)?;
+            println!("\ndraining the node");
+        }
+        node.drain()?;
+        println!("the node has ended in good order");
+        Ok(outcome)
+    }
+
+    /// Builds the snapshot and explains the one exit status that looks like trouble and is none.
+    fn snapshot(&self) -> Result<()> {
+        let output = self.snapshot_path();
+        match fs::remove_file(&output) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", output.display()));
+            }
+            _ => {}
+        }
+        let mut tool = build_snapshot(self.workspace, &self.binaries.join("snapshot-tool"), &output);
+        println!("$ {}", spoken(&tool));
+        let status = tool.status().with_context(|| format!("cannot run {}", spoken(&tool)))?;
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(REFUSED_ROWS) => {
+                println!(
+                    "(exit status {REFUSED_ROWS}: published, and rows were refused. That is expected here: 20 homepages \
+                     begin with ftp and 2 with gopher, and only http and https are allowed unless --allow-scheme says so.)"
+                );
+                Ok(())
+            }
+            _ => bail!("snapshot-tool published nothing: {status}"),
+        }
+    }
+
+    fn snapshot_path(&self) -> PathBuf {
+        self.directory.join("links.snapshot")
+    }
+}
+
+/// snapshot-tool's exit status for a snapshot that is published although rows were refused.
+const REFUSED_ROWS: i32 = 3;
+
+/// The command that makes the example's snapshot, as a person in the root of the checkout types it.
+fn build_snapshot(workspace: &Workspace, tool: &Path, output: &Path) -> Command {
+    let relative = |path: &Path| workspace.display(path).to_string();
+    let mut command = Command::new(relative(tool));
+    command.args(["build", "--domains", "examples/domains.toml", "--output", &relative(output)]);
+    command.arg("examples/debian-homepages.csv").current_dir(workspace.root());
+    command
+}
+
+fn lock(directory: &Path) -> Result<fs::File> {
+    let path = directory.join("lock");
+    let file = fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            bail!("another demo is running in {}; stop it first", directory.display())
+        }
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+fn stop_on_signal() -> Result<Stop> {
+    let stop = Stop::default();
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot listen for signals")?;
+    }
+    Ok(stop)
+}
+
+fn asked_to_stop(stop: &Stop) -> bool {
+    stop.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_demo_in_the_same_directory_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = lock(directory.path()).unwrap();
+        assert!(lock(directory.path()).unwrap_err().to_string().contains("another demo is running"));
+        drop(first);
+        lock(directory.path()).unwrap();
+    }
+}

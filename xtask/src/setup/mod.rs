@@ -1,0 +1,144 @@
+//! Makes this machine fit for a chore: what is needed and why, what is there, what is installed, what is left out.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use anyhow::Result;
+
+use crate::workspace::{NotRun, Verdict};
+
+mod kernel;
+mod packages;
+
+/// Install what the chores need, from Debian's packages, and say what and why.
+///
+/// Every other command calls this for itself. It is quick when nothing is missing, and safe to repeat. Without root it
+/// names what is missing and how to install it, and exits with 1.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// What to prepare for; everything when none is named
+    #[arg(value_enum)]
+    purposes: Vec<Purpose>,
+}
+
+/// What a person wants to do; each has its own needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Purpose {
+    Demo,
+    Test,
+    Fuzz,
+    Bench,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Demo => "demo",
+            Self::Test => "test",
+            Self::Fuzz => "fuzz",
+            Self::Bench => "bench",
+        })
+    }
+}
+
+/// One Debian package, who needs it, and what for.
+struct Need {
+    package: &'static str,
+    purposes: &'static [Purpose],
+    reason: &'static str,
+}
+
+/// Everything that a fresh Debian 12 with Rust lacks. A new need is a new line.
+const NEEDS: &[Need] = &[
+    Need {
+        package: "curl",
+        purposes: &[Purpose::Demo, Purpose::Test],
+        reason: "runs the lines that the demo prints",
+    },
+    Need {
+        package: "g++",
+        purposes: &[Purpose::Fuzz],
+        reason: "compiles libFuzzer, which is written in C++",
+    },
+    Need {
+        package: "gcc",
+        purposes: &[Purpose::Bench],
+        reason: "compiles LMDB, a peer of the lookup benchmark",
+    },
+    Need { package: "haproxy", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need { package: "wrk", purposes: &[Purpose::Bench], reason: "load generator of the HTTP benchmark" },
+];
+
+pub(crate) fn run(options: &Options) -> Result<Verdict> {
+    let all = [Purpose::Demo, Purpose::Test, Purpose::Fuzz, Purpose::Bench];
+    let purposes = if options.purposes.is_empty() { &all[..] } else { &options.purposes };
+    Ok(Verdict::passed_if(prepare(purposes).is_empty()))
+}
+
+/// Brings the machine to where the purposes can be served, and returns what had to be left out.
+///
+/// This is the one place that installs anything. It never fails: what is left out, the caller works without or
+/// reports at its end.
+pub(crate) fn prepare(purposes: &[Purpose]) -> Vec<NotRun> {
+    let needs = needs_of(purposes);
+    let wanted: Vec<&str> = needs.iter().map(|need| need.package).collect();
+    let missing = packages::missing(&wanted);
+    let mut left_out = Vec::new();
+    if missing.is_empty() {
+        println!("set-up: nothing to install for {}", listed(purposes));
+    } else {
+        println!("set-up: {} Debian packages are missing", missing.len());
+        for need in needs.iter().filter(|need| missing.contains(need.package)) {
+            println!("  {:<14} for {}: {}", need.package, listed(need.purposes), need.reason);
+        }
+        left_out.extend(install(&missing));
+    }
+    left_out.extend(kernel::complaints());
+    for NotRun { what, why } in &left_out {
+        println!("set-up: left out {what}: {why}");
+    }
+    left_out
+}
+
+fn install(missing: &BTreeSet<&str>) -> Vec<NotRun> {
+    let names: Vec<&str> = missing.iter().copied().collect();
+    match packages::install(&names) {
+        Ok(()) => {
+            println!("set-up: installed {}", names.join(", "));
+            Vec::new()
+        }
+        Err(error) => {
+            let why = format!("{error}; as root: apt-get install {}", names.join(" "));
+            names.iter().map(|name| NotRun::new(format!("package {name}"), why.clone())).collect()
+        }
+    }
+}
+
+fn needs_of(purposes: &[Purpose]) -> Vec<&'static Need> {
+    NEEDS.iter().filter(|need| need.purposes.iter().any(|purpose| purposes.contains(purpose))).collect()
+}
+
+fn listed(purposes: &[Purpose]) -> String {
+    purposes.iter().map(Purpose::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_need_names_a_package_once_and_gives_a_reason() {
+        let mut seen = BTreeSet::new();
+        for need in NEEDS {
+            assert!(seen.insert(need.package), "{} is listed twice", need.package);
+            assert!(!need.purposes.is_empty() && need.reason.len() > 10, "{} lacks a reason", need.package);
+        }
+    }
+
+    #[test]
+    fn the_demo_needs_nothing_of_the_benchmarks() {
+        let names: Vec<_> = needs_of(&[Purpose::Demo]).iter().map(|need| need.package).collect();
+        assert_eq!(names, ["curl"]);
+    }
+}
