@@ -193,14 +193,15 @@ fn request_line<'a>(window: &'a [u8], limits: &HttpLimits) -> Result<RequestLine
         return Err(Stop::Fault(end, Refusal::TargetTooLong));
     }
     let query = has_query.then(|| &window[path_end + 1..end]);
-    let split =
-        Target::split(method, &window[start..path_end], query).map_err(|reason| Stop::Fault(end, reason))?;
 
     let version = match window[end + 1..].first_chunk::<10>() {
         Some(b"HTTP/1.1\r\n") => Version::Http11,
         Some(b"HTTP/1.0\r\n") => Version::Http10,
         _ => uncommon_version(window, end + 1)?,
     };
+    // Judged last, so that `PRI * HTTP/2.0` learns that it is the version that is wrong.
+    let split =
+        Target::split(method, &window[start..path_end], query).map_err(|reason| Stop::Fault(end, reason))?;
     Ok(RequestLine { method, target, split, version, end: end + 11 })
 }
 

@@ -1,0 +1,17 @@
+//! The protocol and the decisions of the redirect node, tested without sockets through the public API.
+
+mod support;
+
+mod reference_head;
+
+mod invariants;
+
+mod head;
+
+mod head_against_httparse;
+
+mod head_vectors;
+
+mod connection;
+
+mod properties;
