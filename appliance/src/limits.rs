@@ -166,6 +166,8 @@ pub const ACCESS_BATCH_BYTES: usize = 65_536;
 pub const ACCESS_FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// Descriptors that a scrape counts one by one, on kernels that do not say how many there are: some 50 ms.
 pub const DESCRIPTORS_COUNTED_MAX: usize = 100_000;
+/// Accept queue of the admin listener: a burst of scrapers while the control thread is busy.
+pub const ADMIN_BACKLOG: i32 = 128;
 /// Connections of the admin listener: a few scrapers and a few humans.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// How long a connection of the admin listener may live: more than a scrape interval, so that keep-alive works.
@@ -175,7 +177,7 @@ pub const ADMIN_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one admin request may take: prometheus gives up after 10 s.
 pub const ADMIN_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an admin request's body: no request has one.
-pub const ADMIN_BODY_BYTES_MAX: usize = 1_024;
+pub const ADMIN_BODY_BYTES_MAX: u64 = 1_024;
 
 const _: () = assert!(HEAD_BYTES.max >= TARGET_BYTES.max, "a target fits into a head");
 
