@@ -28,7 +28,8 @@ impl Rules {
         Self { defaults: plan.defaults.clone(), listed, listed_only, schemes }
     }
 
-    fn settings(&self, name: &DomainName) -> Option<&Settings> {
+    /// The settings of a domain; `None`: its rows are refused.
+    pub fn settings(&self, name: &DomainName) -> Option<&Settings> {
         self.listed.get(name).or_else(|| (!self.listed_only).then_some(&self.defaults))
     }
 }
@@ -38,7 +39,7 @@ impl Rules {
 pub struct Checked {
     /// The rows as they were read.
     pub batch: Batch,
-    /// Domains of accepted rows, each once, in the order of their first row.
+    /// Domains that rows name, each once, in the order of their first row; refused rows may be all that one has.
     pub domains: Vec<DomainName>,
     /// Rows that are refused, by their place in the batch.
     pub refused: Vec<(usize, Refusal)>,

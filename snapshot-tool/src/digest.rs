@@ -42,8 +42,8 @@ fn encode(host: &[u8], wildcard: bool, link: &Link<'_>, output: &mut Vec<u8>) {
         output.extend_from_slice(&(text.len() as u64).to_le_bytes());
         output.extend_from_slice(text);
     }
-    let status = status.map_or(0, |status| status.byte());
-    let query = query.map_or(0, |query| query.byte());
+    let status = status.map_or(0, snapshot_format::Status::byte);
+    let query = query.map_or(0, snapshot_format::QueryMode::byte);
     output.extend_from_slice(&[u8::from(wildcard), status, query, u8::from(disabled), u8::from(deleted)]);
     output.extend_from_slice(&version.to_le_bytes());
     for number in [not_before_unix_s, expires_unix_s, policy.map(u64::from)] {

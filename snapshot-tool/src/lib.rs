@@ -1,6 +1,7 @@
 //! Builds, proves and inspects snapshots of all links.
 //!
-//! Modules in reading order: the words of inputs and reports, what values mean, how rows are found and checked.
+//! Modules in reading order: the words of inputs and reports, what values mean, how rows are found and
+//! checked, what commands share, and one module for each command.
 #![forbid(unsafe_code)]
 
 pub mod column;
@@ -21,3 +22,16 @@ pub mod terms;
 pub mod check;
 pub mod digest;
 pub mod pipeline;
+pub mod place;
+
+pub mod exit;
+pub mod input_arguments;
+pub mod interrupt;
+pub mod memory;
+pub mod output;
+pub mod progress;
+
+pub mod build;
+pub mod generate;
+
+pub mod cli;

@@ -1,3 +1,8 @@
 //! The `snapshot-tool` binary.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    snapshot_tool::cli::run(std::env::args_os()).into()
+}
