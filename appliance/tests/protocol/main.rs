@@ -15,3 +15,11 @@ mod head_vectors;
 mod connection;
 
 mod properties;
+
+mod world;
+
+mod redirects;
+
+mod redirects_oracle;
+
+mod replies;
