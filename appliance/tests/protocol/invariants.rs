@@ -32,7 +32,7 @@ pub(crate) fn check_head(input: &[u8], limits: &HttpLimits) {
         );
         match &decided {
             Some(decided) => {
-                assert_eq!(&verdict, decided, "more bytes change a verdict: {}", prefix.escape_ascii())
+                assert_eq!(&verdict, decided, "more bytes change a verdict: {}", prefix.escape_ascii());
             }
             None if verdict == Verdict::Partial => {
                 assert!(end < limits.head_bytes_max, "a full window is decided: {}", prefix.escape_ascii());
