@@ -23,3 +23,5 @@ pub mod shard;
 pub mod control;
 
 pub mod boot;
+
+pub mod cli;

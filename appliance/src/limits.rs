@@ -152,6 +152,61 @@ pub const BLANK_LINES_MAX: u8 = 4;
 /// Replies to one batch of pipelined requests, in bytes: enough for 150 redirects, and little enough that a client that
 /// never reads cannot make a shard remember much.
 pub const OUTPUT_BYTES_MAX: usize = 65_536;
+/// Bytes that one read takes from a client at most: two hundred pipelined requests.
+pub const READ_BYTES_MAX: usize = 32_768;
+/// Reads from one connection before the shard turns to the others: a client that never stops sending gets 64 KiB per turn.
+pub const READS_PER_TURN_MAX: usize = 2;
+/// Ready sockets that a shard serves before it looks at its timers again: at 10 µs each, 2.5 ms.
+pub const EVENTS_PER_TURN_MAX: usize = 256;
+/// Connections that a shard takes from one listener before it serves those it has.
+pub const ACCEPTS_PER_TURN_MAX: usize = 64;
+/// Kernel memory for replies that one client has not acknowledged; the kernel doubles it. Left alone it grows to 4 MiB.
+pub const SEND_BUFFER_BYTES: usize = 131_072;
+/// Kernel memory for requests that the shard has not read; the kernel doubles it. Left alone it grows to 6 MiB.
+pub const RECEIVE_BUFFER_BYTES: usize = 65_536;
+/// How often a shard looks at deadlines, at its stage of draining, and at the wall clock.
+pub const TICK: Duration = Duration::from_millis(100);
+/// Deadlines that one tick looks at: 65 µs of work; a shard with a million connections needs eight ticks.
+pub const DEADLINES_PER_TICK_MAX: usize = 131_072;
+/// Connections that one tick ends: each costs up to 10 µs, and nobody should wait longer than 3 ms for it.
+pub const ENDS_PER_TICK_MAX: usize = 256;
+/// The pause before a tick goes on that had more to end than it may.
+pub const TICK_BACKLOG_PAUSE: Duration = Duration::from_millis(2);
+/// How long a connection that got its last reply may stay open, so that what the client still sends does not destroy that
+/// reply by a reset (RFC 9112, 9.6).
+pub const FAREWELL: Duration = Duration::from_millis(1_000);
+/// Bytes that are thrown away during a farewell.
+pub const FAREWELL_BYTES_MAX: usize = 262_144;
+/// Shed connections that get a farewell at the same time; those beyond are closed at once, reply or not.
+pub const SHED_FAREWELLS_MAX: usize = 256;
+/// Panics that are logged with their place; later ones are only counted, because whoever can cause one can cause many.
+pub const PANICS_LOGGED_MAX: u64 = 16;
+/// Entries of a shard's ring: it waits for one descriptor and a few timers.
+pub const RING_ENTRIES: usize = 128;
+/// glommio's registered memory per shard, the least it takes: shards do no file I/O.
+pub const RING_MEMORY_BYTES: usize = 65_536;
+/// How long a drain lets handshakes complete that began before the listeners went deaf: a round trip around the world.
+pub const DRAIN_SETTLE: Duration = Duration::from_millis(300);
+/// How long a drain waits for another request on a connection that is idle.
+pub const DRAIN_IDLE_GRACE: Duration = Duration::from_millis(1_000);
+/// How long a drain waits for shards to end after they closed everything; a shard that hangs ends with the process.
+pub const DRAIN_ABORT: Duration = Duration::from_millis(2_000);
+/// Descriptors that stay free of connections: for snapshots, the admin listener, logs.
+pub const DESCRIPTORS_RESERVED: u64 = 32;
+/// How long the start waits for shards to turn for the first time.
+pub const START_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end waits for the access log to be written.
+pub const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// When a snapshot that could not be read or copied is tried again: the disk may have been emptied meanwhile.
+pub const SNAPSHOT_RETRY: Duration = Duration::from_secs(30);
+/// How often old snapshots are looked at, whether every shard let go of them.
+pub const SNAPSHOT_REAP: Duration = Duration::from_millis(500);
+/// Memory that must stay available beside a snapshot that is to be locked.
+pub const MEMORY_SPARE_BYTES: u64 = 67_108_864;
+/// Bytes that must be lockable for a ring: glommio refuses to start with less.
+pub const RING_LOCKED_BYTES_MIN: u64 = 512 << 10;
+/// Descriptors beside connections and listeners: rings, files, the admin listener, and room.
+pub const DESCRIPTORS_ASIDE: u64 = 512;
 /// A shard whose last turn is longer ago does not serve: `/readyz` says so. Shards turn at least every 100 ms.
 pub const SHARD_STALL: Duration = Duration::from_millis(1_000);
 /// Records that wait in a shard's ring of the access log: a second at 4,096 samples per second, about 1 MiB.
