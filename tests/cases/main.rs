@@ -1,3 +1,35 @@
 //! The promises of docs/specification.md, each kept by a case that plays it with real processes and sockets.
+//!
+//! Every reply that any case reads is also held to the rules of `lab::reply`: Date, lengths, no cache for what is no
+//! redirect, and so on.
 
+mod fixture;
 mod instruments;
+
+mod redirects;
+
+mod protocol;
+
+mod caching;
+
+mod malformed;
+
+mod slow_clients;
+
+mod crowds;
+
+mod swap;
+
+mod bad_snapshots;
+
+mod private_copy;
+
+mod drain;
+
+mod admin;
+
+mod configuration;
+
+mod soak;
+
+mod tool;

@@ -8,6 +8,8 @@ pub mod wait;
 
 pub mod here;
 
+pub mod mount;
+
 pub mod binaries;
 
 pub mod process;

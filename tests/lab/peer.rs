@@ -201,6 +201,16 @@ impl Peer {
         closed
     }
 
+    /// Whether anything has come, be it bytes or the end, without waiting.
+    pub fn has_received(&mut self) -> bool {
+        self.is_closed() || !self.received.is_empty()
+    }
+
+    /// A second handle, to send with while this one reads.
+    pub fn sender(&self) -> Self {
+        Self { stream: self.stream.try_clone().unwrap(), received: Vec::new() }
+    }
+
     /// Says that nothing more will be sent, and keeps reading.
     pub fn finish_sending(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
