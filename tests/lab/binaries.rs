@@ -27,15 +27,17 @@ fn find(name: &str) -> PathBuf {
 }
 
 fn directory() -> &'static Path {
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    DIRECTORY.get_or_init(|| match env::var_os("CAROM_BIN_DIR") {
-        Some(directory) => directory.into(),
+    // A build that failed is not tried again by the next case.
+    static DIRECTORY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| match env::var_os("CAROM_BIN_DIR") {
+        Some(directory) => Ok(directory.into()),
         None => build(),
-    })
+    });
+    directory.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Builds with the profile of the running tests, into the target directory that they lie in.
-fn build() -> PathBuf {
+fn build() -> Result<PathBuf, String> {
     let this = env::current_exe().unwrap();
     // target/PROFILE/deps/cases-HASH
     let directory =
@@ -52,6 +54,9 @@ fn build() -> PathBuf {
         .current_dir(repository())
         .status()
         .unwrap();
-    assert!(built.success(), "cargo could not build the programs under test: {built}");
-    directory
+    if built.success() {
+        Ok(directory)
+    } else {
+        Err(format!("cargo could not build the programs under test: {built}"))
+    }
 }
