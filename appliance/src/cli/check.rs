@@ -289,8 +289,19 @@ fn text(report: &Report) -> String {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let warnings = findings.len() - errors;
     let verdict = if *ok { "ok" } else { "not ok" };
-    writeln!(text, "{verdict}: {configuration}: {errors} errors, {warnings} warnings").expect(grow);
+    writeln!(
+        text,
+        "{verdict}: {configuration}: {}, {}",
+        counted(errors, "error"),
+        counted(warnings, "warning")
+    )
+    .expect(grow);
     text
+}
+
+/// A number and its noun.
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::metrics::{Exposition, exposition};
 
 pub use listener::{AdminError, AdminListener};
 
-/// What `GET /` and every 404 say.
+/// What every 404 says.
 const INDEX: &str = "GET /metrics  what the node counts, for prometheus\n\
                      GET /healthz  200 while the control thread answers\n\
                      GET /readyz   200 if the node wants traffic, 503 with reasons if not\n\
@@ -52,7 +52,6 @@ pub async fn serve(
 pub fn router(state: Arc<NodeState>) -> Router {
     let admin = Arc::new(Admin { exposition: Exposition::new(Arc::clone(&state)), state });
     Router::new()
-        .route("/", get(|| async { INDEX }))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { Json(Health { live: true }) }))
         .route("/readyz", get(readyz))
