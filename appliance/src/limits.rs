@@ -193,6 +193,10 @@ pub const DRAIN_IDLE_GRACE: Duration = Duration::from_millis(1_000);
 pub const DRAIN_ABORT: Duration = Duration::from_millis(2_000);
 /// Descriptors that stay free of connections: for snapshots, the admin listener, logs.
 pub const DESCRIPTORS_RESERVED: u64 = 32;
+/// Descriptors that a shard needs for itself: rings, event counters, its ready set, glommio's threads.
+pub const DESCRIPTORS_PER_SHARD: u64 = 12;
+/// How long the end waits for an answer of the admin listener that is under way.
+pub const ADMIN_END: Duration = Duration::from_millis(500);
 /// How long the start waits for shards to turn for the first time.
 pub const START_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the end waits for the access log to be written.
@@ -205,8 +209,6 @@ pub const SNAPSHOT_REAP: Duration = Duration::from_millis(500);
 pub const MEMORY_SPARE_BYTES: u64 = 67_108_864;
 /// Bytes that must be lockable for a ring: glommio refuses to start with less.
 pub const RING_LOCKED_BYTES_MIN: u64 = 512 << 10;
-/// Descriptors beside connections and listeners: rings, files, the admin listener, and room.
-pub const DESCRIPTORS_ASIDE: u64 = 512;
 /// A shard whose last turn is longer ago does not serve: `/readyz` says so. Shards turn at least every 100 ms.
 pub const SHARD_STALL: Duration = Duration::from_millis(1_000);
 /// Records that wait in a shard's ring of the access log: a second at 4,096 samples per second, about 1 MiB.

@@ -9,7 +9,7 @@ use snapshot_format::open_mapped;
 
 use super::machine::{Directory, Machine};
 use crate::config::{self, LoadError, Problem, Problems, Settings};
-use crate::limits::{DESCRIPTORS_ASIDE, RING_LOCKED_BYTES_MIN};
+use crate::limits::{DESCRIPTORS_PER_SHARD, DESCRIPTORS_RESERVED, RING_LOCKED_BYTES_MIN, SHED_FAREWELLS_MAX};
 
 /// Everything that a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -217,8 +217,10 @@ fn too_little_memory_to_lock(
 
 fn too_few_descriptors(settings: &Settings, machine: &Machine) -> Option<Finding> {
     let shards = settings.listen.shards.map_or(machine.cpus as u64, |shards| u64::from(shards.get()));
-    let listeners = settings.listen.http.len() as u64;
-    let needed = shards * (settings.connections.per_shard_max as u64 + listeners) + DESCRIPTORS_ASIDE;
+    let per_shard = settings.connections.per_shard_max + SHED_FAREWELLS_MAX + settings.listen.http.len();
+    let needed = shards * (per_shard as u64 + DESCRIPTORS_PER_SHARD) + DESCRIPTORS_RESERVED;
+    // Round up: standard streams and files of the start need some too.
+    let needed = (needed + 64).next_multiple_of(1_024);
     let allowed = machine.descriptors_max;
     (allowed < needed).then(|| {
         warning(

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use glommio::{LocalExecutorBuilder, Placement};
@@ -12,6 +13,7 @@ use rustix::thread::{CapabilitySet, capabilities, sched_getaffinity};
 
 use crate::config::Settings;
 use crate::config::settings::{AdminAddress, LogTarget};
+use crate::limits::RING_MEMORY_BYTES;
 
 /// Facts that `carom check` judges; `None` where the machine does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,13 +55,9 @@ impl Machine {
     /// Looks at this machine for what `settings` need. Binds nothing that others could notice.
     pub fn look(settings: &Settings) -> Self {
         let held = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
-        let limit = |resource| {
-            let limits = getrlimit(resource);
-            // With CAP_SYS_RESOURCE the node raises even the hard limit.
-            let raisable = held.contains(CapabilitySet::SYS_RESOURCE);
-            if raisable { u64::MAX } else { limits.maximum.unwrap_or(u64::MAX) }
-        };
-        let locks_freely = held.contains(CapabilitySet::IPC_LOCK);
+        let limit = |resource| getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        // With either, the node locks what it wants; descriptors it raises to the hard limit only.
+        let locks_freely = held.intersects(CapabilitySet::IPC_LOCK | CapabilitySet::SYS_RESOURCE);
         let state_dir = nearest_ancestor(&settings.node.state_dir);
         Self {
             memlock_bytes_max: if locks_freely { u64::MAX } else { limit(Resource::Memlock) },
@@ -84,8 +82,16 @@ fn sysctl(name: &str) -> Option<u64> {
 
 /// Makes a ring as a shard does, and ends it.
 fn ring_error() -> Option<String> {
-    let attempt = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10).make();
-    attempt.err().map(|error| error.to_string())
+    let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(RING_MEMORY_BYTES);
+    // glommio panics where the kernel refuses io_uring; that is a finding, not an accident.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let attempt = panic::catch_unwind(AssertUnwindSafe(|| builder.make().map(drop)));
+    panic::set_hook(hook);
+    match attempt {
+        Ok(made) => made.err().map(|error| error.to_string()),
+        Err(_) => Some("io_uring is not allowed".into()),
+    }
 }
 
 /// Asks the kernel for each address by binding a port of its choice for UDP, which no traffic notices.

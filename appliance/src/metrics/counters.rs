@@ -60,6 +60,8 @@ reasons! {
         Drained => "drained",
         /// The node is draining and the connection was still open at `drain.deadline_ms`.
         DrainDeadline => "drain_deadline",
+        /// The node's own code failed on this connection, and on this one alone; the log says where. Report it.
+        Defect => "defect",
     }
 }
 

@@ -54,8 +54,8 @@ fn each_thing_that_is_missing_is_named_with_its_fix() {
         ),
         (
             Machine { descriptors_max: 1_024, ..generous() },
-            "warning: limits.connections_per_shard_max: 4 shards need up to 66056 descriptors, and 1024 may be open; \
-             LimitNOFILE=66056 in the unit, or fewer connections",
+            "warning: limits.connections_per_shard_max: 4 shards need up to 67584 descriptors, and 1024 may be open; \
+             LimitNOFILE=67584 in the unit, or fewer connections",
         ),
         (
             Machine { somaxconn: Some(128), ..generous() },
