@@ -1,7 +1,8 @@
 //! The command line: one subcommand per file.
 
 use crate::exit::Exit;
-use crate::{build, generate};
+use crate::output::error_text;
+use crate::{build, diff, export, generate, inspect, lookup, verify};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
@@ -16,6 +17,11 @@ struct CommandLine {
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Verify(verify::Arguments),
+    Inspect(inspect::Arguments),
+    Lookup(lookup::Arguments),
+    Diff(diff::Arguments),
+    Export(export::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
 }
@@ -32,10 +38,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let (done, on_error) = match &command {
         Command::Build(arguments) => (build::run(arguments), Exit::Failure),
+        Command::Verify(arguments) => (verify::run(arguments), Exit::Failure),
+        Command::Inspect(arguments) => (inspect::run(arguments), Exit::Failure),
+        // An exit code of 1 is an answer of these two, so trouble has another one, as in diff(1) and grep(1).
+        Command::Lookup(arguments) => (lookup::run(arguments), Exit::Usage),
+        Command::Diff(arguments) => (diff::run(arguments), Exit::Usage),
+        Command::Export(arguments) => (export::run(arguments), Exit::Failure),
         Command::Generate(arguments) => (generate::run(arguments), Exit::Failure),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", error_text(&error));
         on_error
     })
 }

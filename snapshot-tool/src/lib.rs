@@ -31,7 +31,14 @@ pub mod memory;
 pub mod output;
 pub mod progress;
 
+pub mod spelling;
+
 pub mod build;
+pub mod diff;
+pub mod export;
 pub mod generate;
+pub mod inspect;
+pub mod lookup;
+pub mod verify;
 
 pub mod cli;

@@ -81,6 +81,7 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::fmt::Write as _;
 
     fn rows(text: &str) -> (tempfile::NamedTempFile, Rows) {
@@ -131,5 +132,35 @@ mod tests {
         let (_file, rows) = rows(&format!("domain,code,destination\n{}", row.repeat(200_000)));
         let stopped = rows.check_all(|_| Err(ReadError::TooMany(7)));
         assert!(matches!(stopped, Err(ReadError::TooMany(7))));
+    }
+
+    /// Every row is accepted or refused, none is lost and none is invented.
+    fn check_any_bytes(format: Format, bytes: &[u8]) {
+        let (file, mut rows) = rows("");
+        std::fs::write(file.path(), bytes).unwrap();
+        rows.format = Some(format);
+        let read: Result<(), ReadError> = rows.check_all(|checked| {
+            let refused = checked.refused.len() as u64;
+            assert_eq!(checked.batch.rows.len() as u64, checked.accepted() + refused);
+            assert_eq!(checked.links().count() as u64, checked.accepted());
+            Ok(())
+        });
+        let _ = read;
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_rows_that_are_accepted_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            likely in proptest::collection::vec("(go\\.example|\\*\\.a|https://a\\.example/|,|\"|\n|\r|%2|\\PC)", 0..60),
+        ) {
+            let likely = likely.concat();
+            for rows in [bytes.as_slice(), likely.as_bytes()] {
+                check_any_bytes(Format::Csv, &[b"domain,code,destination,expires\n", rows].concat());
+                check_any_bytes(Format::Csv, rows);
+                check_any_bytes(Format::Jsonl, rows);
+                check_any_bytes(Format::Jsonl, &[b"{\"code\":\"", rows, b"\"}"].concat());
+            }
+        }
     }
 }

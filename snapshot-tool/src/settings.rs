@@ -1,6 +1,7 @@
 //! What a domain does by default: the values behind a domain file and a domain table.
 
 use crate::domain_name::DomainName;
+use serde_json::Value;
 use snapshot_format::{
     Cache, CacheVisibility, CaseMode, Domain, QueryMode, RedirectTo, Status, TrailingSlash,
 };
@@ -80,6 +81,32 @@ impl Settings {
             root: root.redirect(),
             links: 0,
         }
+    }
+}
+
+impl Settings {
+    /// Every key of the domain file with its value, in the order of the file; an empty text is no destination.
+    pub fn values(&self) -> [(&'static str, String); 10] {
+        let Self { status, case, trailing_slash, query, cache, not_found, root } = self;
+        let destination = |target: &Target| target.destination.clone().unwrap_or_default();
+        [
+            ("status", status.to_string()),
+            ("case", case.to_string()),
+            ("trailing_slash", trailing_slash.to_string()),
+            ("query", query.to_string()),
+            ("cache", cache.visibility.to_string()),
+            ("cache_max_age_s", cache.max_age_s.to_string()),
+            ("not_found", destination(not_found)),
+            ("not_found_status", not_found.status.to_string()),
+            ("root", destination(root)),
+            ("root_status", root.status.to_string()),
+        ]
+    }
+
+    /// Every key of the domain file with its value, numbers as such.
+    pub fn to_json(&self) -> Value {
+        let typed = |text: String| text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from);
+        self.values().into_iter().map(|(key, value)| (key, typed(value))).collect()
     }
 }
 

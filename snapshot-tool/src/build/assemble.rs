@@ -219,7 +219,7 @@ fn name_conflict(conflict: &Conflict, domains: &HashMap<u32, &DomainName>, input
 /// Errors of the writer with the way out.
 fn explain_write(error: WriteError) -> anyhow::Error {
     match error {
-        WriteError::Io { path, source } => explain(&path, source),
+        WriteError::Io { path, source } => explain(&path, &source),
         other => anyhow::Error::new(other).context("the snapshot cannot be written"),
     }
 }

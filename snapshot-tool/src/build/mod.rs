@@ -11,12 +11,12 @@ pub mod summary;
 use crate::exit::Exit;
 use crate::input_arguments::InputArguments;
 use crate::moment;
-use crate::output::say;
-use anyhow::{Context, ensure};
+use crate::output::{counted, say};
+use anyhow::Context;
 use assemble::{Assembled, Assembly, assemble, check_temp_dir, prove_and_compact};
 use gate::Change;
 use identity::{built_at_unix_s, generation, header_at};
-use publish::directory_of;
+use publish::{check_output, directory_of};
 use rejects::Rejects;
 use snapshot_format::layout::Header;
 use snapshot_format::{WriterOptions, open_mapped};
@@ -67,18 +67,23 @@ pub struct Arguments {
 }
 
 const HELP: &str = "\
-Rows have the columns domain, code and destination, and may have status, disabled, deleted, query, not_before,
+Rows have the columns domain, code and destination, and may have status, disabled, deleted, query, not_before, \
 expires and version, in any order. CSV begins with a line that names them; JSON Lines uses them as keys.
 
 Examples:
   snapshot-tool build --output links.snapshot links.csv
-  snapshot-tool build --domains domains.toml --reject-file refused.csv --output links.snapshot a.csv b.jsonl
-  psql -c \"copy links to stdout csv header\" | snapshot-tool build --output links.snapshot -
+  snapshot-tool build --domains domains.toml --reject-file refused.csv \\
+      --output links.snapshot first.csv second.jsonl
+  psql -c 'copy links to stdout csv header' | snapshot-tool build --output links.snapshot -
 
-The same input gives the same bytes. Rows that say the same are one link; rows that contradict each other stop the
+The same input gives the same bytes. Rows that say the same are one link; rows that contradict each other stop the \
 build. Before the file gets its name, it is read back and compared with the rows, link by link.
 
-Exit codes: 0 published or unchanged, 1 error and nothing published, 2 usage, 3 like 0 but rows were refused,
+A reject file has the columns of an input. Once its rows are mended, they can be built in:
+  snapshot-tool build --ignore-column file,line,reason,explanation,row \\
+      --output links.snapshot links.csv refused.csv
+
+Exit codes: 0 published or unchanged, 1 error and nothing published, 2 usage, 3 like 0 but rows were refused, \
 4 the number of links changed by more than --change-max-percent and nothing was published.";
 
 /// Runs `build`.
@@ -186,7 +191,7 @@ fn report(arguments: &Arguments, summary: &BuildSummary) -> Exit {
         Outcome::Published | Outcome::Unchanged if summary.refused.total() > 0 => Exit::RowsRefused,
         Outcome::Published | Outcome::Unchanged => Exit::Success,
         Outcome::Conflicts => {
-            eprintln!("error: {} keys have different values in different rows", summary.conflicts);
+            eprintln!("error: {} with more than one meaning", counted(summary.conflicts, "key"));
             Exit::Failure
         }
         Outcome::NoLinks => {
@@ -217,7 +222,7 @@ struct Before {
 impl Before {
     fn look(arguments: &Arguments) -> anyhow::Result<Self> {
         let output = &arguments.output;
-        ensure!(!output.is_dir(), "{} is a directory; name a file in it", output.display());
+        check_output(output)?;
         let replaced = match header_at(output) {
             // Whoever gives the generation and allows any change needs nothing from the file that is there.
             Err(_) if arguments.allow_change && arguments.generation.is_some() => None,

@@ -1,8 +1,9 @@
 //! A file gets its name when it is finished, and not before.
 
 use crate::interrupt::Unfinished;
-use anyhow::{Context, anyhow};
-use std::fs::File;
+use anyhow::{Context, anyhow, ensure};
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,13 +24,10 @@ impl Draft {
     /// A name beside `output` that no file has.
     ///
     /// # Errors
-    /// If the directory is not there.
+    /// If no file can get that name.
     pub fn beside(output: &Path) -> anyhow::Result<Self> {
-        let name = output.file_name().with_context(|| format!("{} names no file", output.display()))?;
+        let name = check_output(output)?;
         let directory = directory_of(output);
-        if !directory.is_dir() {
-            return Err(anyhow!("{} is no directory; create it first", directory.display()));
-        }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let nanoseconds = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
         let id = std::process::id();
@@ -49,11 +47,25 @@ impl Draft {
     /// # Errors
     /// If the file cannot be renamed; it is removed then.
     pub fn publish(self, output: &Path) -> anyhow::Result<()> {
-        self.path.persist(output).map_err(|error| explain(output, error.error))?;
+        self.path.persist(output).map_err(|error| explain(output, &error.error))?;
         let directory = directory_of(output);
         let synced = File::open(&directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|error| explain(&directory, error))
+        synced.map_err(|error| explain(&directory, &error))
     }
+}
+
+/// Checks that a file could get this name, and returns its last part.
+///
+/// # Errors
+/// If there is no directory for it, or something else than a file has the name.
+pub fn check_output(output: &Path) -> anyhow::Result<&OsStr> {
+    let directory = directory_of(output);
+    ensure!(!output.is_dir(), "{} is a directory; name a file in it", output.display());
+    ensure!(directory.is_dir(), "{} is no directory; create it first", directory.display());
+    // A rename would replace a device or a link itself, and not what stands behind it.
+    let is_special = fs::symlink_metadata(output).is_ok_and(|metadata| !metadata.is_file());
+    ensure!(!is_special, "{} is no regular file; name another one", output.display());
+    output.file_name().with_context(|| format!("{} names no file", output.display()))
 }
 
 /// The directory in which a file lies or will lie.
@@ -65,7 +77,7 @@ pub fn directory_of(path: &Path) -> PathBuf {
 }
 
 /// An error of the disk with the path and, where there is one, the way out.
-pub fn explain(path: &Path, error: io::Error) -> anyhow::Error {
+pub fn explain(path: &Path, error: &io::Error) -> anyhow::Error {
     let way_out = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "; free some space, or name a larger disk with --output and --temp-dir"
@@ -81,7 +93,6 @@ pub fn explain(path: &Path, error: io::Error) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_draft_vanishes_unless_it_is_published() {
@@ -101,12 +112,14 @@ mod tests {
     #[test]
     fn errors_of_the_disk_name_the_path_and_the_way_out() {
         let check = |error: io::Error, expected: &str| {
-            let text = explain(Path::new("/links"), error).to_string();
+            let text = explain(Path::new("/links"), &error).to_string();
             assert!(text.starts_with("/links: ") && text.contains(expected), "{text}");
         };
         check(ErrorKind::StorageFull.into(), "free some space");
         check(ErrorKind::PermissionDenied.into(), "run as a user");
         let missing = Draft::beside(Path::new("/no/such/directory/links")).unwrap_err().to_string();
         assert_eq!(missing, "/no/such/directory is no directory; create it first");
+        let device = Draft::beside(Path::new("/dev/null")).unwrap_err().to_string();
+        assert_eq!(device, "/dev/null is no regular file; name another one");
     }
 }

@@ -4,6 +4,7 @@ use super::publish::{Draft, explain};
 use crate::check::Checked;
 use crate::column::Column;
 use crate::limits::REFUSALS_PRINTED_MAX;
+use crate::output::io_error;
 use crate::progress::Progress;
 use crate::refusal::{Refusal, RefusalCounts};
 use std::fs::File;
@@ -79,8 +80,8 @@ impl Rejects {
             eprintln!("refused … and {unprinted} more rows ({hint})");
         }
         if let Some(RejectFile { output, draft, writer }) = self.file {
-            let file = writer.into_inner().map_err(|error| explain(&output, error.into_error()))?;
-            file.sync_all().map_err(|error| explain(&output, error))?;
+            let file = writer.into_inner().map_err(|error| explain(&output, &error.into_error()))?;
+            file.sync_all().map_err(|error| explain(&output, &error))?;
             draft.publish(&output)?;
         }
         Ok(self.counts)
@@ -90,10 +91,10 @@ impl Rejects {
 impl RejectFile {
     fn create(output: &Path) -> anyhow::Result<Self> {
         let draft = Draft::beside(output)?;
-        let file = File::create_new(draft.path()).map_err(|error| explain(output, error))?;
+        let file = File::create_new(draft.path()).map_err(|error| explain(output, &error))?;
         let mut writer = csv::Writer::from_writer(file);
         let header = Column::ALL.iter().map(|column| column.name()).chain(REJECT_COLUMNS);
-        writer.write_record(header).map_err(|error| explain(output, error.into()))?;
+        writer.write_record(header).map_err(|error| explain(output, &io_error(error)))?;
         Ok(Self { output: output.to_owned(), draft, writer })
     }
 
@@ -118,6 +119,6 @@ impl RejectFile {
         ] {
             record.push_field(field);
         }
-        self.writer.write_byte_record(&record).map_err(|error| explain(&self.output, error.into()))
+        self.writer.write_byte_record(&record).map_err(|error| explain(&self.output, &io_error(error)))
     }
 }

@@ -3,6 +3,7 @@
 use super::assemble::Tally;
 use super::gate::Change;
 use crate::moment;
+use crate::output::{counted, grouped};
 use crate::refusal::RefusalCounts;
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Write as _};
@@ -112,7 +113,7 @@ impl fmt::Display for BuildSummary {
         let output = self.output.display();
         match self.outcome {
             Outcome::Published => {
-                writeln!(formatter, "published   {output}: generation {generation}, truth of {built_at}")?
+                writeln!(formatter, "published   {output}: generation {generation}, truth of {built_at}")?;
             }
             Outcome::Unchanged => writeln!(formatter, "unchanged   {output}: it holds these links already")?,
             Outcome::ChangeRefused | Outcome::Conflicts | Outcome::NoLinks => {
@@ -120,10 +121,15 @@ impl fmt::Display for BuildSummary {
             }
         }
         if let Some(file) = self.file {
-            write!(formatter, "links       {} in {} domains", grouped(file.links), grouped(self.domains))?;
+            write!(
+                formatter,
+                "content     {} in {}",
+                counted(file.links, "link"),
+                counted(self.domains, "domain")
+            )?;
             match self.change {
                 Some(change) => {
-                    writeln!(formatter, ", {:+.1} % against the previous snapshot", change.percent())?
+                    writeln!(formatter, ", {:+.1} % against the previous snapshot", change.percent())?;
                 }
                 None => writeln!(formatter)?,
             }
@@ -132,7 +138,7 @@ impl fmt::Display for BuildSummary {
             (grouped(self.rows), grouped(self.repeated), grouped(self.rewritten));
         writeln!(
             formatter,
-            "rows        {rows}, of them {repeated} repeated, {rewritten} rewritten as a browser sends them"
+            "rows        {rows}, of them {repeated} repeated, {rewritten} stored in another spelling"
         )?;
         let mut reasons = String::new();
         for (reason, count) in self.refused.occurred() {
@@ -153,31 +159,4 @@ impl fmt::Display for BuildSummary {
 
 fn per(amount: f64, count: f64) -> f64 {
     if count > 0.0 { amount / count } else { 0.0 }
-}
-
-/// A number with a comma between each three digits.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_three() {
-        let check = |number, expected: &str| assert_eq!(grouped(number), expected);
-        check(0, "0");
-        check(999, "999");
-        check(1_000, "1,000");
-        check(u64::MAX, "18,446,744,073,709,551,615");
-    }
 }
