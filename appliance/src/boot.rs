@@ -1,10 +1,43 @@
 //! From settings to a serving node, and back to nothing.
+//!
+//! What can fail is tried before anything is promised: sockets are bound, executors and the snapshot are up before the first
+//! handshake is taken; the ready file comes when every shard has turned once.
+
+mod descriptors;
+
+mod limits_raised;
+
+mod panics;
+
+mod ready_file;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, bail};
+use tokio::sync::mpsc;
+
+use crate::access_log::AccessLog;
 use crate::config::Settings;
+use crate::control::admin::AdminListener;
+use crate::control::drain::StageCell;
+use crate::control::signals::Signals;
+use crate::control::state::{NodeState, Phase};
+use crate::control::swap::{Swapper, Worker};
+use crate::control::{Control, Ended};
+use crate::limits::{LOG_PATIENCE, START_PATIENCE};
+use crate::metrics::ShardCells;
+use crate::shard::Seed;
+use crate::shard::listen::Bound;
+use crate::shard::thread::{ShardThread, usable_cpus};
+use crate::snapshot::Slot;
+use crate::snapshot::store::{Opened, Store};
 
-/// Runs a node until it was told to end: blocks the calling thread.
+use descriptors::Allowance;
+use ready_file::ReadyFile;
+
+/// Runs a node until it was told to end: blocks the calling thread, which becomes the control thread.
 ///
 /// Returns after a drain that was asked for. `ready_file` is written, under a temporary name first, when the listeners are
 /// bound and a snapshot is served; it says under which addresses, and is removed at the end.
@@ -14,6 +47,115 @@ use crate::config::Settings;
 /// What kept the node from starting, or what made it end: the chain of messages names the address, file or limit and the
 /// fix.
 pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()> {
-    drop((settings, ready_file));
-    anyhow::bail!("serving is not built yet")
+    panics::log_from_now_on();
+    let Settings { node, listen, snapshot, http, server, connections, admin, access_log, log: _, drain } =
+        settings;
+    let descriptors_max = limits_raised::raise();
+
+    let cpus = usable_cpus().context("cannot learn which CPUs this process may use")?;
+    let shards = listen.shards.map_or(cpus.len(), |shards| shards.get() as usize);
+    let bound = Bound::new(&listen.http, shards)?;
+    let addresses = bound.addresses().to_vec();
+    let admin = AdminListener::bind(&admin)?;
+    let (access_log, samplers) = match &access_log {
+        Some(settings) => {
+            let (log, samplers) = AccessLog::start(settings, shards)
+                .context("cannot start the access log (access_log.path)")?;
+            (Some(log), samplers.into_iter().map(Some).collect())
+        }
+        None => (None, (0..shards).map(|_| None).collect::<Vec<_>>()),
+    };
+    let allowance = Allowance::within(descriptors_max, descriptors::in_use(), shards, connections);
+    allowance.warn_if_less_than(connections, descriptors_max);
+
+    let epoch = Instant::now();
+    let slot = Arc::new(Slot::empty());
+    let stage = Arc::new(StageCell::default());
+    let (end, ends) = mpsc::unbounded_channel();
+    let mut threads = Vec::with_capacity(shards);
+    let mut cells = Vec::with_capacity(shards);
+    for (index, sampler) in samplers.into_iter().enumerate() {
+        let (counters, own_cells) = ShardCells::new(index as u32, epoch);
+        let seed = Seed {
+            index: index as u32,
+            limits: http.clone(),
+            connections: allowance.connections,
+            shed_farewells_max: allowance.shed_farewells_max,
+            server: server.clone().unwrap_or_default().into_bytes(),
+            slot: Arc::clone(&slot),
+            stage: Arc::clone(&stage),
+            counters,
+            sampler,
+        };
+        let end = end.clone();
+        // With more shards than CPUs, which is for tests, some share one.
+        let thread = ShardThread::start(seed, cpus[index % cpus.len()], move |ended| {
+            // Nobody listens after the control thread has given up waiting.
+            let _ = end.send(ended);
+        })?;
+        threads.push(thread);
+        cells.push(own_cells);
+    }
+    drop(end);
+
+    let state = NodeState::new(node.name, epoch, addresses.clone(), cells);
+    if let Some(log) = &access_log {
+        state.logs_access(log.counts());
+    }
+    let poll_interval = snapshot.poll_interval;
+    let Opened { store, served, complaint } = Store::open(snapshot, &node.state_dir)?;
+    let mut worker = Worker::new(store, slot, Arc::clone(&state));
+    let generation = served.snapshot.generation();
+    worker.publish(served);
+    if let Some(refused) = complaint {
+        worker.refuse(refused);
+    }
+    let swapper = Swapper::start(worker, poll_interval).context("cannot start the thread for snapshots")?;
+
+    for (thread, sockets) in threads.iter().zip(bound.listen(listen.backlog)?) {
+        thread.serve(sockets);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the control thread's runtime")?;
+    let (ended, access_log) = runtime.block_on(async {
+        let signals = Signals::new().context("cannot take over signals")?;
+        until_all_turn(&state).await?;
+        state.enter(Phase::Serving);
+        let admin_address = admin.address();
+        tracing::info!(http = ?addresses, admin = admin_address, shards, generation, "serving");
+        let ready_file = ready_file
+            .map(|path| ReadyFile::write(path, &addresses, &admin_address, generation))
+            .transpose()?;
+        let control = Control { state, stage, shards, ends, swapper, access_log, drain };
+        let result = control.run(admin, signals).await.context("the admin listener failed");
+        drop(ready_file);
+        result
+    })?;
+
+    if ended != Ended::ShardHangs {
+        threads.into_iter().for_each(ShardThread::join);
+    }
+    if access_log.is_some_and(|log| !log.finish(LOG_PATIENCE)) {
+        tracing::warn!("the access log could not be written to its end");
+    }
+    match ended {
+        Ended::AsAsked => Ok(()),
+        Ended::ShardDied(index) => bail!("shard {index} died, which is a bug; the log above says where"),
+        Ended::ShardHangs => bail!("a shard did not end within the drain's deadline"),
+    }
+}
+
+/// Waits until every shard has turned, so that "ready" means that all of them serve.
+async fn until_all_turn(state: &NodeState) -> anyhow::Result<()> {
+    const GLANCE: Duration = Duration::from_millis(1);
+    let began = Instant::now();
+    while let Some(late) = state.shards().iter().find(|cells| cells.last_turn_ago(Instant::now()).is_none()) {
+        if began.elapsed() > START_PATIENCE {
+            bail!("shard {} did not begin to serve within {} s", late.index(), START_PATIENCE.as_secs());
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    Ok(())
 }

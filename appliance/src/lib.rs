@@ -1,6 +1,7 @@
 //! The redirect node: one core, one shard, nothing shared.
 //!
 //! Modules in reading order: what bounds a node, what it is told, what it knows, how it answers, how it runs.
+#![forbid(unsafe_code)]
 
 pub mod build_info;
 

@@ -1,3 +1,7 @@
 //! The `carom` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    carom::cli::run()
+}

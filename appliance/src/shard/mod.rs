@@ -1,1 +1,185 @@
-//! One core: its listener, its connections, its timers, its counters.
+//! HOT: one core, one shard: its listeners, connections, buffers, deadlines and counters; nothing is shared.
+//!
+//! Modules in reading order: the thread a shard runs on, its sockets, what it remembers (time, deadlines, sources, sessions),
+//! how connections come in, how requests are answered, and what happens ten times a second.
+
+pub mod thread;
+
+pub mod listen;
+
+mod readiness;
+
+mod clock;
+
+mod deadlines;
+
+mod sources;
+
+mod table;
+
+mod session;
+
+mod accept;
+
+mod replier;
+
+mod serve;
+
+mod tick;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use glommio::timer::Timer;
+use rustix::event::epoll::Event;
+use rustix::io::Errno;
+use snapshot_format::{Mapping, Snapshot};
+use socket2::Socket;
+
+use crate::access_log::Sampler;
+use crate::control::drain::StageCell;
+use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
+use crate::metrics::ShardCounters;
+use crate::snapshot::{Slot, View};
+
+use accept::{AcceptComplained, Listener, listener_index};
+use clock::Clock;
+use deadlines::Deadlines;
+use readiness::ReadySet;
+use session::Session;
+use sources::Sources;
+use table::{Key, Table};
+
+/// What a shard is made from. It can be sent to the shard's thread, where the shard itself stays.
+pub struct Seed {
+    /// Which shard it is, counted from 0.
+    pub index: u32,
+    /// What one connection may cost.
+    pub limits: HttpLimits,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
+    /// Shed connections that may wait for their close at the same time; at most [`SHED_FAREWELLS_MAX`].
+    pub shed_farewells_max: usize,
+    /// Value of the Server field; empty for none.
+    pub server: Vec<u8>,
+    /// Where the snapshot is found.
+    pub slot: Arc<Slot<Snapshot<Mapping>>>,
+    /// How far the node has drained.
+    pub stage: Arc<StageCell>,
+    /// What the shard counts.
+    pub counters: ShardCounters,
+    /// The shard's end of the access log, if there is one.
+    pub sampler: Option<Sampler>,
+}
+
+/// The state of a shard. All of it belongs to one thread.
+struct Shard {
+    index: u32,
+    limits: HttpLimits,
+    connections_max: usize,
+    server: Vec<u8>,
+    stage: Arc<StageCell>,
+    /// Replies end their connections: the node is draining.
+    draining: bool,
+    /// What the last tick saw of the drain.
+    drained: tick::Drained,
+    view: View<Snapshot<Mapping>>,
+    counters: ShardCounters,
+    sampler: Option<Sampler>,
+    clock: Clock,
+    ready: Rc<ReadySet>,
+    events: Vec<Event>,
+    listeners: Vec<Listener>,
+    accept_complained: AcceptComplained,
+    table: Table<Session>,
+    /// How many sessions of the table were shed.
+    shed_farewells: usize,
+    shed_farewells_max: usize,
+    deadlines: Deadlines,
+    sources: Sources,
+    /// The unconsumed start of a head, and what one read adds to it. Every session reads through it; none keeps it.
+    input: Box<[u8]>,
+    /// The replies to one batch of requests.
+    output: Vec<u8>,
+    /// Slots whose deadline has passed.
+    expired: Vec<u32>,
+}
+
+impl Shard {
+    fn new(seed: Seed) -> Result<Self, Errno> {
+        let Seed { index, limits, connections, shed_farewells_max, server, slot, stage, counters, sampler } =
+            seed;
+        let now = Instant::now();
+        let sessions_max = connections.per_shard_max + shed_farewells_max;
+        Ok(Self {
+            index,
+            connections_max: connections.per_shard_max,
+            server,
+            stage,
+            draining: false,
+            drained: tick::Drained::default(),
+            view: View::new(slot),
+            counters,
+            sampler,
+            clock: Clock::new(now, SystemTime::now()),
+            ready: Rc::new(ReadySet::new()?),
+            events: Vec::with_capacity(EVENTS_PER_TURN_MAX),
+            listeners: Vec::new(),
+            accept_complained: None,
+            table: Table::with_capacity(sessions_max),
+            shed_farewells: 0,
+            shed_farewells_max,
+            deadlines: Deadlines::new(now),
+            sources: Sources::new(connections.per_source_max, connections.per_shard_max),
+            input: vec![0; limits.head_bytes_max + READ_BYTES_MAX].into_boxed_slice(),
+            output: Vec::with_capacity(OUTPUT_BYTES_MAX),
+            expired: Vec::new(),
+            limits,
+        })
+    }
+
+    /// Serves every socket that is ready, once.
+    fn turn(&mut self) {
+        self.clock.turn(Instant::now());
+        let mut events = std::mem::take(&mut self.events);
+        if let Err(error) = self.ready.take(&mut events) {
+            // EINTR; anything else would be a bug of ours, and the next tick tries again.
+            debug_assert_eq!(error, Errno::INTR);
+            events.clear();
+        }
+        for event in &events {
+            let number = event.data.u64();
+            match listener_index(number) {
+                Some(index) => self.accept(index),
+                None => self.serve(Key::from_bits(number), event.flags),
+            }
+        }
+        self.events = events;
+    }
+}
+
+/// Runs a shard on the executor of this thread until the node has drained.
+///
+/// Two tasks share it: one serves whenever a socket is ready, this one ticks. Neither holds it across a wait.
+async fn run(seed: Seed, sockets: Vec<Socket>) -> Result<(), Errno> {
+    let mut shard = Shard::new(seed)?;
+    shard.open(sockets)?;
+    let ready = Rc::clone(&shard.ready);
+    let shard = Rc::new(RefCell::new(shard));
+    let served = Rc::clone(&shard);
+    let serving = glommio::spawn_local(async move {
+        loop {
+            ready.wait().await;
+            served.borrow_mut().turn();
+        }
+    });
+    loop {
+        let next = shard.borrow_mut().tick(Instant::now(), SystemTime::now());
+        let Some(pause) = next else { break };
+        Timer::new(pause).await;
+    }
+    serving.cancel().await;
+    Ok(())
+}

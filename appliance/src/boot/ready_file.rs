@@ -1,0 +1,78 @@
+//! The file by which others learn that a node serves, and under which addresses.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+/// The file; it is removed when this is dropped.
+pub(super) struct ReadyFile(PathBuf);
+
+#[derive(Serialize)]
+struct Content<'a> {
+    pid: u32,
+    http: &'a [SocketAddr],
+    admin: &'a str,
+    generation: u64,
+}
+
+impl ReadyFile {
+    /// Writes the file under a temporary name and renames it, so that whoever sees it sees all of it.
+    pub(super) fn write(
+        path: &Path,
+        http: &[SocketAddr],
+        admin: &str,
+        generation: u64,
+    ) -> anyhow::Result<Self> {
+        let content = Content { pid: std::process::id(), http, admin, generation };
+        let mut text = serde_json::to_string(&content).expect("numbers and strings are JSON");
+        text.push('\n');
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".new");
+        fs::write(&temporary, text)
+            .and_then(|()| fs::rename(&temporary, path))
+            .with_context(|| format!("cannot write the ready file {}", path.display()))?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for ReadyFile {
+    fn drop(&mut self) {
+        // Somebody may have cleaned up before us.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_appears_whole_and_goes_with_its_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ready.json");
+        let http = ["127.0.0.1:8080".parse().unwrap(), "[::1]:8080".parse().unwrap()];
+        let file = ReadyFile::write(&path, &http, "unix:/run/carom.sock", 7).unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(
+            read,
+            serde_json::json!({
+                "pid": std::process::id(),
+                "http": ["127.0.0.1:8080", "[::1]:8080"],
+                "admin": "unix:/run/carom.sock",
+                "generation": 7,
+            })
+        );
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_named() {
+        let error = ReadyFile::write(Path::new("/nonexistent/ready"), &[], "", 0).err().unwrap();
+        assert!(error.to_string().contains("/nonexistent/ready"), "{error}");
+    }
+}

@@ -1,0 +1,127 @@
+//! The thread that brings new snapshots into service, and unmaps old ones: work that neither a shard nor an answer about
+//! health may wait for.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use snapshot_format::{Mapping, Snapshot};
+
+use crate::limits::SNAPSHOT_REAP;
+use crate::metrics::Swap;
+use crate::snapshot::store::{Attempt, Refused, Served, Store};
+use crate::snapshot::{Retired, Slot};
+
+use super::state::{NodeState, SnapshotFacts};
+
+/// A handle to the thread, which ends when the handle is dropped.
+pub struct Swapper {
+    requests: Sender<Reload>,
+}
+
+/// SIGHUP: look at the file now.
+struct Reload;
+
+impl Swapper {
+    /// Starts the thread. It looks at the configured name every `poll_interval`, or only when asked.
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be started.
+    pub fn start(worker: Worker, poll_interval: Option<Duration>) -> io::Result<Self> {
+        let (requests, asked) = channel();
+        thread::Builder::new().name("snapshots".into()).spawn(move || worker.watch(&asked, poll_interval))?;
+        Ok(Self { requests })
+    }
+
+    /// Looks at the file now, once.
+    pub fn reload(&self) {
+        // The thread lives as long as the handle.
+        let _ = self.requests.send(Reload);
+    }
+}
+
+/// What the thread works with.
+pub struct Worker {
+    store: Store,
+    slot: Arc<Slot<Snapshot<Mapping>>>,
+    state: Arc<NodeState>,
+    retired: Retired<Snapshot<Mapping>>,
+}
+
+impl Worker {
+    /// A worker that publishes into `slot` and tells `state`.
+    pub fn new(store: Store, slot: Arc<Slot<Snapshot<Mapping>>>, state: Arc<NodeState>) -> Self {
+        Self { store, slot, state, retired: Retired::default() }
+    }
+
+    /// Puts `served` into service.
+    pub fn publish(&mut self, served: Served) {
+        let Served { snapshot, locked, path, took } = served;
+        let facts = SnapshotFacts {
+            generation: snapshot.generation(),
+            built_at_unix_s: snapshot.built_at_unix_s(),
+            links: snapshot.links(),
+            domains: snapshot.domains(),
+            bytes: snapshot.bytes_len(),
+            content_checksum: snapshot.content_checksum(),
+            locked,
+            served_since: Instant::now(),
+        };
+        tracing::info!(
+            generation = facts.generation,
+            links = facts.links,
+            domains = facts.domains,
+            bytes = facts.bytes,
+            locked,
+            took_ms = took.as_millis() as u64,
+            copy = %path.display(),
+            "snapshot serves"
+        );
+        if let Some(before) = self.slot.publish(Arc::new(snapshot)) {
+            self.retired.keep(before);
+        }
+        self.state.swapped(facts);
+    }
+
+    /// Looks at the configured name once and does what is to be done.
+    pub fn look(&mut self, asked: bool) {
+        match self.store.look(Instant::now(), asked) {
+            Attempt::Nothing => {}
+            Attempt::Unchanged => self.state.not_swapped(Swap::Unchanged, None),
+            Attempt::New(served) => self.publish(*served),
+            Attempt::Refused(refused) => self.refuse(refused),
+        }
+    }
+
+    /// Counts and says that a file is not served.
+    pub fn refuse(&self, Refused { reason, error }: Refused) {
+        let generation = self.slot.current().map_or(0, |snapshot| snapshot.generation());
+        tracing::error!(error, serving = generation, "snapshot refused: the old one serves on");
+        self.state.not_swapped(reason, Some(error));
+    }
+
+    fn watch(mut self, asked: &Receiver<Reload>, poll_interval: Option<Duration>) {
+        let mut looked_at = Instant::now();
+        loop {
+            let until_look = poll_interval.map(|interval| interval.saturating_sub(looked_at.elapsed()));
+            let pause = until_look.unwrap_or(Duration::MAX).min(SNAPSHOT_REAP);
+            match asked.recv_timeout(pause) {
+                Ok(Reload) => {
+                    self.look(true);
+                    looked_at = Instant::now();
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if poll_interval.is_some_and(|interval| looked_at.elapsed() >= interval) {
+                        self.look(false);
+                        looked_at = Instant::now();
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.retired.reap();
+        }
+    }
+}

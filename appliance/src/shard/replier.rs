@@ -1,0 +1,73 @@
+//! HOT: answers the requests of one batch: decide, render, count, sample.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use snapshot_format::{Mapping, Snapshot};
+
+use crate::access_log::{AccessRecord, RequestLine, Sampler, Verdict};
+use crate::http::{Answer, Head, Refusal};
+use crate::metrics::ShardCounters;
+use crate::redirect::{Decision, Stamp, decide, reply};
+
+use super::clock::Clock;
+
+/// What the requests of one batch are answered from.
+pub(super) struct Replier<'a> {
+    /// `None` before the first snapshot.
+    pub(super) snapshot: Option<&'a Snapshot<Mapping>>,
+    /// The turn's time.
+    pub(super) clock: &'a Clock,
+    /// Value of the Server field; empty for none.
+    pub(super) server: &'a [u8],
+    /// The shard's counters.
+    pub(super) counters: &'a ShardCounters,
+    /// The shard's end of the access log, if there is one.
+    pub(super) sampler: Option<&'a mut Sampler>,
+    /// Who asks.
+    pub(super) peer: SocketAddr,
+    /// Requests answered so far.
+    pub(super) answered: u64,
+}
+
+impl Answer for Replier<'_> {
+    #[inline]
+    fn answer(&mut self, head: &Head<'_>, closing: bool, output: &mut Vec<u8>) {
+        let decision = match self.snapshot {
+            Some(snapshot) => decide(head, snapshot, self.clock.unix_s()),
+            None => Decision::no_snapshot(),
+        };
+        reply::render(&decision, head, closing, &self.stamp(), output);
+        self.answered += 1;
+        self.counters.answered(decision.outcome, decision.status);
+        let request = || Some(RequestLine::new(head.method, head.host, head.path));
+        self.sample(Verdict::Answered(decision.outcome), decision.status, request);
+    }
+
+    #[cold]
+    fn refused(&mut self, reason: Refusal, output: &mut Vec<u8>) {
+        reply::render_refusal(reason, &self.stamp(), output);
+        self.counters.refused(reason);
+        self.sample(Verdict::Refused(reason), reason.status().unwrap_or(0), || None);
+    }
+}
+
+impl<'a> Replier<'a> {
+    fn stamp(&self) -> Stamp<'a> {
+        Stamp { date: self.clock.date(), server: self.server }
+    }
+
+    #[inline]
+    fn sample(&mut self, verdict: Verdict, status: u16, request: impl FnOnce() -> Option<RequestLine>) {
+        let Some(sampler) = &mut self.sampler else { return };
+        sampler.request(self.counters, || AccessRecord {
+            unix_ms: self.clock.unix_ms(),
+            client: self.peer,
+            request: request(),
+            verdict,
+            status,
+            latency: Instant::now().saturating_duration_since(self.clock.now()),
+            generation: self.snapshot.map_or(0, Snapshot::generation),
+        });
+    }
+}

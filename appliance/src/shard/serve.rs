@@ -1,0 +1,304 @@
+//! HOT: moves bytes between the sockets of a shard and their protocol state.
+//!
+//! This is the transport: the only part of a shard that knows how sockets are read and written. Another one can take its
+//! place; what is answered is decided by `http` and `redirect`.
+
+use std::os::fd::AsFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+
+use crate::http::{Ending, Next};
+use crate::limits::{FAREWELL, FAREWELL_BYTES_MAX, READ_BYTES_MAX, READS_PER_TURN_MAX};
+use crate::metrics::Closed;
+
+use super::Shard;
+use super::readiness::Interest;
+use super::replier::Replier;
+use super::session::{State, Then, Unsent, needs_farewell};
+use super::table::Key;
+
+/// What an exchange left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exchanged {
+    /// Everything that came is answered: more may be read.
+    Reading,
+    /// The session waits for its socket, says farewell, or is gone: nothing is read for it.
+    Parked,
+}
+
+impl Shard {
+    /// The socket of `key` changed.
+    #[inline]
+    pub(super) fn serve(&mut self, key: Key, flags: EventFlags) {
+        let Some(session) = self.table.get_mut(key) else {
+            return; // It ended earlier in this turn.
+        };
+        match session.state {
+            State::Open => self.read(key, flags),
+            State::Writing(_) => self.write_on(key),
+            State::Farewell { .. } => self.discard(key),
+        }
+    }
+
+    /// Reads what has come, at most [`READS_PER_TURN_MAX`] times, and answers it.
+    fn read(&mut self, key: Key, flags: EventFlags) {
+        // An edge that tells of the end of the stream is not repeated: read until it is seen.
+        let has_end = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        for _ in 0..READS_PER_TURN_MAX {
+            let Some(session) = self.table.get_mut(key) else { return };
+            let kept = session.rest.len();
+            let room = &mut self.input[kept..kept + READ_BYTES_MAX];
+            match rustix::net::recv(&session.socket, room, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => {
+                    let reason = if session.is_idle() { Closed::ByClient } else { Closed::Truncated };
+                    return self.close(key, reason);
+                }
+                Ok((bytes, _)) => {
+                    self.counters.bytes_in(bytes as u64);
+                    self.input[..kept].copy_from_slice(&session.rest);
+                    if self.exchange(key, kept + bytes) == Exchanged::Parked {
+                        return;
+                    }
+                    if bytes < READ_BYTES_MAX && !has_end {
+                        return; // The socket is empty, and the next byte is a new edge.
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR) => {}
+                Err(_) => return self.close(key, Closed::SocketError),
+            }
+        }
+        // There is more: the others come first. The rearmed socket reports at once.
+        self.rearm(key, Interest::Read);
+    }
+
+    /// Answers the first `filled` bytes of the input buffer, and writes the replies.
+    #[inline]
+    fn exchange(&mut self, key: Key, filled: usize) -> Exchanged {
+        let Some(session) = self.table.get_mut(key) else { return Exchanged::Parked };
+        if self.draining {
+            session.connection.drain();
+        }
+        let mut start = 0;
+        loop {
+            self.output.clear();
+            let mut replier = Replier {
+                snapshot: self.view.current(),
+                clock: &self.clock,
+                server: &self.server,
+                counters: &self.counters,
+                sampler: self.sampler.as_mut(),
+                peer: session.peer,
+                answered: 0,
+            };
+            let input = &self.input[start..filled];
+            let advanced = catch_unwind(AssertUnwindSafe(|| {
+                let (output, now) = (&mut self.output, self.clock.now());
+                session.connection.advance(&self.limits, input, output, &mut replier, now)
+            }));
+            // A request that makes us panic costs its sender the connection, and nobody else anything.
+            let Ok(advanced) = advanced else {
+                self.close(key, Closed::Defect);
+                return Exchanged::Parked;
+            };
+            let answered = replier.answered;
+            start += advanced.consumed;
+
+            let then = match advanced.next {
+                Next::Read | Next::Flush => Then::Continue,
+                Next::Close(ending) => Then::End(ending),
+            };
+            if !self.output.is_empty() {
+                let sent = match send(&session.socket, &self.output) {
+                    Ok(sent) => sent,
+                    Err(_) => {
+                        self.close(key, Closed::SocketError);
+                        return Exchanged::Parked;
+                    }
+                };
+                self.counters.bytes_out(sent as u64);
+                if answered > 0 {
+                    let latency = Instant::now().saturating_duration_since(self.clock.now());
+                    self.counters.served(latency, answered);
+                }
+                if sent < self.output.len() {
+                    session.keep_rest(&self.input[start..filled]);
+                    let bytes = self.output[sent..].to_vec();
+                    session.state = State::Writing(Unsent { bytes, sent: 0, then });
+                    self.deadlines.set(key.slot, self.clock.now() + self.limits.write_timeout);
+                    self.rearm(key, Interest::Write);
+                    return Exchanged::Parked;
+                }
+            }
+            match advanced.next {
+                Next::Flush => {}
+                Next::Read => {
+                    session.keep_rest(&self.input[start..filled]);
+                    self.deadlines.set(key.slot, session.connection.deadline());
+                    return Exchanged::Reading;
+                }
+                Next::Close(ending) => {
+                    self.end(key, ending, filled - start);
+                    return Exchanged::Parked;
+                }
+            }
+        }
+    }
+
+    /// The socket may take more of what is unsent.
+    #[cold]
+    fn write_on(&mut self, key: Key) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        let State::Writing(unsent) = &mut session.state else { return };
+        match send(&session.socket, &unsent.bytes[unsent.sent..]) {
+            Ok(sent) => {
+                self.counters.bytes_out(sent as u64);
+                unsent.sent += sent;
+            }
+            Err(_) => return self.close(key, Closed::SocketError),
+        }
+        if unsent.sent < unsent.bytes.len() {
+            return; // Written full again: the next room is a new edge.
+        }
+        let then = unsent.then;
+        session.state = State::Open;
+        let kept = session.rest.len();
+        match then {
+            Then::End(ending) => self.end(key, ending, kept),
+            Then::Continue => {
+                self.input[..kept].copy_from_slice(&session.rest);
+                if self.exchange(key, kept) == Exchanged::Reading {
+                    self.rearm(key, Interest::Read);
+                }
+            }
+        }
+    }
+
+    /// The deadline of the session in `slot` has passed.
+    #[cold]
+    pub(super) fn expire(&mut self, slot: u32) {
+        let Some(key) = self.table.key_at(slot) else { return };
+        let Some(session) = self.table.get_mut(key) else { return };
+        match session.state {
+            State::Farewell { reason, .. } => self.drop_session(key, reason),
+            State::Writing(_) => self.abort(key, Closed::WriteTimeout),
+            State::Open => {
+                self.output.clear();
+                let mut replier = Replier {
+                    snapshot: self.view.current(),
+                    clock: &self.clock,
+                    server: &self.server,
+                    counters: &self.counters,
+                    sampler: self.sampler.as_mut(),
+                    peer: session.peer,
+                    answered: 0,
+                };
+                let Next::Close(ending) = session.connection.expire(&mut self.output, &mut replier) else {
+                    return self.abort(key, Closed::Defect);
+                };
+                if let Ok(sent) = send(&session.socket, &self.output) {
+                    self.counters.bytes_out(sent as u64);
+                }
+                let rest_bytes = session.rest.len();
+                self.end(key, ending, rest_bytes);
+            }
+        }
+    }
+
+    /// Ends a session for the protocol's reason; all replies are sent.
+    fn end(&mut self, key: Key, ending: Ending, rest_bytes: usize) {
+        let reason = Closed::from(ending);
+        if needs_farewell(ending, rest_bytes) {
+            self.say_farewell(key, Some(reason));
+        } else {
+            self.close(key, reason);
+        }
+    }
+
+    /// Tells the client that nothing more comes, and waits a moment until it has closed, too.
+    #[cold]
+    pub(super) fn say_farewell(&mut self, key: Key, reason: Option<Closed>) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        if rustix::net::shutdown(&session.socket, Shutdown::Write).is_err() {
+            return self.drop_session(key, reason);
+        }
+        session.rest = Vec::new();
+        session.state = State::Farewell { bytes_left: FAREWELL_BYTES_MAX, reason };
+        self.deadlines.set(key.slot, self.clock.now() + FAREWELL);
+        self.discard(key);
+    }
+
+    /// Throws away what a client sends after its last reply.
+    #[cold]
+    fn discard(&mut self, key: Key) {
+        loop {
+            let Some(session) = self.table.get_mut(key) else { return };
+            let State::Farewell { bytes_left, reason } = &mut session.state else { return };
+            let reason = *reason;
+            match rustix::net::recv(&session.socket, &mut self.input[..], RecvFlags::DONTWAIT) {
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR) => {}
+                Ok((bytes, _)) if bytes > 0 && bytes <= *bytes_left => {
+                    *bytes_left -= bytes;
+                    self.counters.bytes_in(bytes as u64);
+                }
+                // The end of the stream, more than anybody throws away, or a reset.
+                Ok(_) | Err(_) => return self.drop_session(key, reason),
+            }
+        }
+    }
+
+    /// Closes with a reset, which frees what the kernel holds for a client that does not read.
+    #[cold]
+    pub(super) fn abort(&mut self, key: Key, reason: Closed) {
+        if let Some(session) = self.table.get_mut(key) {
+            // A refusal only means that the kernel goes on trying for a while.
+            let _ = rustix::net::sockopt::set_socket_linger(&session.socket, Some(Duration::ZERO));
+        }
+        self.close(key, reason);
+    }
+
+    /// Closes a session's socket and counts why.
+    #[inline]
+    pub(super) fn close(&mut self, key: Key, reason: Closed) {
+        self.drop_session(key, Some(reason));
+    }
+
+    /// Closes a session's socket; `None` for one that was counted when it was shed.
+    #[inline]
+    pub(super) fn drop_session(&mut self, key: Key, reason: Option<Closed>) {
+        let Some(session) = self.table.remove(key) else { return };
+        self.deadlines.clear(key.slot);
+        match session.source {
+            Some(source) => self.sources.leave(source),
+            None => self.shed_farewells -= 1,
+        }
+        if let Some(reason) = reason {
+            self.counters.closed(reason);
+        }
+    }
+
+    #[cold]
+    fn rearm(&mut self, key: Key, interest: Interest) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        if self.ready.rearm(session.socket.as_fd(), key.to_bits(), interest).is_err() {
+            self.close(key, Closed::SocketError);
+        }
+    }
+}
+
+/// Writes what the socket takes without waiting, which may be nothing.
+#[inline]
+fn send(socket: &std::os::fd::OwnedFd, bytes: &[u8]) -> Result<usize, Errno> {
+    loop {
+        match rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN) => return Ok(0),
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
