@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod workspace;
 
+mod bench;
 mod demo;
 mod fuzz;
 mod miri;
@@ -40,6 +41,7 @@ enum Chore {
     Tidy(tidy::Options),
     Fuzz(fuzz::Options),
     Miri(miri::Options),
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -62,5 +64,6 @@ fn dispatch(chore: &Chore, workspace: &Workspace) -> anyhow::Result<Verdict> {
         Chore::Tidy(options) => tidy::run(options, workspace),
         Chore::Fuzz(options) => fuzz::run(options, workspace),
         Chore::Miri(options) => miri::run(options, workspace),
+        Chore::Bench(options) => bench::run(options, workspace),
     }
 }

@@ -1,0 +1,149 @@
+//! The sets of links that benchmarks run on: synthetic ones of any size, and the real one of the examples.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use snapshot_format::{
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Snapshot, Status, TrailingSlash, Writer,
+    WriterOptions, open_mapped,
+};
+
+use super::rows;
+
+/// The only host of every set.
+pub(crate) const HOST: &str = "go.example";
+
+/// Links by number: `0..links()` are in the set.
+pub(crate) enum Links {
+    Synthetic(u64),
+    /// Codes and destinations.
+    Real(Vec<(String, String)>),
+}
+
+impl Links {
+    /// Reads `domain,code,destination` rows.
+    pub(crate) fn real(csv: &Path) -> Result<Self> {
+        let failed = || format!("cannot read {}", csv.display());
+        let mut reader = csv::Reader::from_path(csv).with_context(failed)?;
+        let rows: Result<Vec<(String, String, String)>, _> = reader.deserialize().collect();
+        let rows = rows
+            .with_context(failed)?
+            .into_iter()
+            .filter(|(_, _, destination)| destination.starts_with("http"));
+        Ok(Self::Real(rows.map(|(_, code, destination)| (code, destination)).collect()))
+    }
+
+    /// How many there are.
+    pub(crate) fn links(&self) -> u64 {
+        match self {
+            Self::Synthetic(links) => *links,
+            Self::Real(rows) => rows.len() as u64,
+        }
+    }
+
+    /// Appends the code of link `n`.
+    pub(crate) fn push_code(&self, n: u64, output: &mut Vec<u8>) {
+        match self {
+            Self::Synthetic(_) => output.extend_from_slice(&rows::code(n)),
+            Self::Real(rows) => output.extend_from_slice(rows[n as usize].0.as_bytes()),
+        }
+    }
+
+    /// Appends a code that no link has, the n-th of many.
+    pub(crate) fn push_missing_code(&self, n: u64, output: &mut Vec<u8>) {
+        output.extend_from_slice(&rows::code(self.links() + n));
+    }
+
+    /// Puts the destination of link `n` into `output`.
+    pub(crate) fn destination(&self, n: u64, output: &mut Vec<u8>) {
+        match self {
+            Self::Synthetic(_) => rows::destination(n, output),
+            Self::Real(rows) => {
+                output.clear();
+                output.extend_from_slice(rows[n as usize].1.as_bytes());
+            }
+        }
+    }
+
+    /// The set as a person says it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Synthetic(links) if links.is_multiple_of(1_000_000) => {
+                format!("{} million links", links / 1_000_000)
+            }
+            Self::Synthetic(links) if links.is_multiple_of(1_000) => {
+                format!("{} thousand links", links / 1_000)
+            }
+            Self::Synthetic(links) => format!("{links} links"),
+            Self::Real(rows) => format!("the {} real links", rows.len()),
+        }
+    }
+
+    /// Writes the set into a snapshot at `path` in the order of numbers, and opens it as a node does.
+    pub(crate) fn write_snapshot(&self, path: PathBuf) -> Result<TemporarySnapshot> {
+        let file = TemporaryFile(path);
+        let temp_dir = file.0.parent().unwrap_or(Path::new(".")).to_owned();
+        let options = WriterOptions { generation: 1, built_at_unix_s: 0, hash_seed: 0, temp_dir };
+        let mut writer = Writer::create(&file.0, options)?;
+        let domain = writer.add_domain(&domain())?;
+        let (mut code, mut destination) = (Vec::new(), Vec::new());
+        for n in 0..self.links() {
+            code.clear();
+            self.push_code(n, &mut code);
+            self.destination(n, &mut destination);
+            writer.add_link(&link(domain, &code, &destination), n)?;
+        }
+        writer.finish(None, |_, _| ())?;
+        Ok(TemporarySnapshot { snapshot: open_mapped(&file.0)?, file })
+    }
+}
+
+/// An open snapshot whose file goes when it is dropped.
+pub(crate) struct TemporarySnapshot {
+    pub(crate) snapshot: Snapshot,
+    #[expect(dead_code, reason = "held for its drop")]
+    file: TemporaryFile,
+}
+
+/// A file, or a directory with all that is in it, that is removed when this is dropped.
+pub(crate) struct TemporaryFile(pub(crate) PathBuf);
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        // What is left behind lies in target/bench, where the next run overwrites it.
+        let _ =
+            if self.0.is_dir() { std::fs::remove_dir_all(&self.0) } else { std::fs::remove_file(&self.0) };
+    }
+}
+
+fn domain() -> Domain<'static> {
+    Domain {
+        id: 0,
+        name: HOST.as_bytes(),
+        wildcard: false,
+        status: Status::Found,
+        case: CaseMode::Sensitive,
+        trailing_slash: TrailingSlash::Ignore,
+        query: QueryMode::Drop,
+        cache: Cache { visibility: CacheVisibility::Private, max_age_s: 90 },
+        not_found: None,
+        root: None,
+        links: 0,
+    }
+}
+
+fn link<'l>(domain: u32, code: &'l [u8], destination: &'l [u8]) -> Link<'l> {
+    Link {
+        domain,
+        code,
+        destination,
+        status: None,
+        query: None,
+        disabled: false,
+        deleted: false,
+        not_before_unix_s: None,
+        expires_unix_s: None,
+        version: 0,
+        policy: None,
+    }
+}

@@ -1,0 +1,106 @@
+//! Measures what this repository claims about speed, against peers, and leaves tables, JSON and plots behind.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::setup::{self, Purpose};
+use crate::workspace::{Profile, Verdict, Workspace, succeeds};
+
+mod links;
+mod lookup;
+mod machine;
+mod plot;
+mod report;
+mod rows;
+mod stats;
+
+use report::Report;
+
+/// Measure speed against peers; tables on the screen, JSON and plots under target/bench
+///
+/// Everything is built in the release profile first. Times never make a run fail; a wrong answer does.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// What to measure
+    #[arg(value_enum, default_value_t = Subject::All)]
+    subject: Subject,
+    /// Smaller sets and shorter rounds: a look at the order of size
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// 100 million links too: needs 20 GiB of memory and 40 GB of disk, and takes a quarter of an hour
+    #[arg(long)]
+    full: bool,
+    /// Write the reports of this run into one more file
+    #[arg(long, value_name = "PATH")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Subject {
+    /// Code in, destination out, against tables in memory and on disk
+    Lookup,
+    /// All of them, one after the other
+    All,
+}
+
+/// How much of a benchmark to run.
+pub(crate) struct Effort {
+    quick: bool,
+    full: bool,
+    rounds: usize,
+}
+
+pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
+    if cfg!(debug_assertions) {
+        return run_release_build(workspace);
+    }
+    let directory = workspace.target()?.join("bench");
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let effort = Effort {
+        quick: options.quick,
+        full: options.full,
+        rounds: if options.quick { stats::ROUNDS_MIN } else { 9 },
+    };
+    let subjects = match options.subject {
+        Subject::All => vec![Subject::Lookup],
+        subject => vec![subject],
+    };
+    let mut reports = Vec::new();
+    for subject in subjects {
+        let report = match subject {
+            Subject::All | Subject::Lookup => {
+                lookup::run(&effort, &directory, &workspace.root().join("examples/debian-homepages.csv"))?
+            }
+        };
+        report.publish(&directory)?;
+        reports.push(report);
+    }
+    if let Some(path) = &options.json {
+        write_json(&reports, path)?;
+    }
+    Ok(Verdict::Passed)
+}
+
+fn write_json(reports: &[Report], path: &std::path::Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(reports).context("cannot render the reports as JSON")?;
+    fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Builds what is measured and this program itself as shipped, and does the same again with that.
+fn run_release_build(workspace: &Workspace) -> Result<Verdict> {
+    setup::prepare(&[Purpose::Bench]);
+    let packages = ["carom", "snapshot-tool", "xtask"].into_iter().flat_map(|name| ["--package", name]);
+    let build = ["build", "--release"].into_iter().chain(packages);
+    if !succeeds(&mut workspace.cargo(build))? {
+        return Ok(Verdict::Failed);
+    }
+    let program = workspace.binaries(Profile::Release)?.join("xtask");
+    let mut again = Command::new(&program);
+    // Peers that keep their tables in memory get huge pages from the allocator, as the mapped snapshot has them.
+    again.args(env::args_os().skip(1)).env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+    Ok(Verdict::passed_if(succeeds(&mut again)?))
+}
