@@ -201,3 +201,35 @@ fn the_log_of_a_node_tells_its_life_as_json_when_asked_to() {
     assert!(lines.len() >= 2, "{log}");
     assert!(log.contains("links.snapshot"), "the refused file is named: {log}");
 }
+
+#[test]
+fn an_access_log_on_a_full_disk_costs_lines_and_no_clicks() {
+    let site =
+        fixture::site().set("access_log", "sample_every", 1).set("access_log", "path", r#""/dev/full""#);
+    let node = site.start();
+    let mut peer = node.connect();
+    for _ in 0..1_000 {
+        assert_eq!(peer.get(GO, "/plain").status, 302);
+    }
+    node.until_metric("carom_access_lines_failed_total", &[], 1.0);
+    assert_eq!(node.metric("carom_requests_total", &[("outcome", "redirected")]), 1_000.0);
+}
+
+#[test]
+fn an_access_log_can_be_rotated_by_rename_and_signal() {
+    let site = fixture::site();
+    let (path, rotated) = (site.path().join("access.log"), site.path().join("access.log.1"));
+    let site = site.set("access_log", "sample_every", 1).set("access_log", "path", format!("{path:?}"));
+    let node = site.start();
+    let lines = |path: &std::path::Path| fs::read_to_string(path).unwrap_or_default().lines().count();
+    let mut peer = node.connect();
+    peer.get(GO, "/s301");
+    eventually(lab::SOON, "the first line", || lines(&path) == 1);
+    fs::rename(&path, &rotated).unwrap();
+    peer.get(GO, "/s302");
+    eventually(lab::SOON, "the second line, in the old file", || lines(&rotated) == 2);
+    node.reload();
+    eventually(lab::SOON, "a new file", || path.exists());
+    peer.get(GO, "/s303");
+    eventually(lab::SOON, "the third line, in the new file", || lines(&path) == 1);
+}

@@ -3,7 +3,7 @@
 use lab::peer::get;
 use lab::{Node, Peer};
 
-use crate::fixture::{self, GO};
+use crate::fixture::{self, GO, unix_s};
 
 #[track_caller]
 fn check_status(node: &Node, request: &str, status: u16) {
@@ -231,4 +231,21 @@ fn the_server_names_itself_only_when_it_is_told_to() {
         assert_eq!(node.get(GO, path).text("server"), "edge");
     }
     assert_eq!(node.ask("nonsense\r\n\r\n").text("server"), "edge");
+}
+
+#[test]
+fn the_date_of_a_reply_is_the_time_it_was_made() {
+    let site = fixture::site();
+    let node = site.start();
+    let mut peer = node.connect();
+    let mut dates = std::collections::BTreeSet::new();
+    lab::eventually(lab::SOON, "the date moves on", || {
+        let (before, text, after) = (unix_s(), peer.get(GO, "/plain").text("date"), unix_s());
+        let date = httpdate::parse_http_date(&text).unwrap();
+        let unix_s = date.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        // It is refreshed by the tick of a shard, ten times a second.
+        assert!((before - 2..=after).contains(&unix_s), "{text}: {unix_s}, not within {before} to {after}");
+        dates.insert(unix_s);
+        dates.len() >= 3
+    });
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
@@ -9,6 +10,7 @@ use std::thread::ThreadId;
 use lab::links::{plain_domain, plain_link, write};
 use lab::load::{Load, Oracle, Plan};
 use lab::{Node, Reply, Site};
+use rustix::process::Signal;
 
 use crate::fixture::GO;
 
@@ -102,6 +104,8 @@ fn check(site: &Site, swaps: u64, notice: impl Fn(&Node)) {
     let node = site.start();
     let generations = Generations::starting_with(1);
     let load = Load::start(&Plan::steady(node.addresses()), &generations);
+    let newcomers = Plan { clients: 2, requests_per_connection: 3, ..Plan::steady(node.addresses()) };
+    let newcomers = Load::start(&newcomers, &generations);
     load.until_more(500);
     for _ in 0..swaps {
         let published = generations.publish(site);
@@ -110,6 +114,7 @@ fn check(site: &Site, swaps: u64, notice: impl Fn(&Node)) {
         generations.confirmed.store(published, Ordering::SeqCst);
         load.until_more(100);
     }
+    newcomers.stop().assert_flawless();
     let tally = load.stop();
     tally.assert_flawless();
     assert_eq!(tally.connections, 4, "no connection was lost to a swap: {tally:?}");
@@ -188,4 +193,73 @@ fn the_same_snapshot_published_again_is_noticed_and_changes_nothing() {
     node.until_metric("carom_snapshot_swaps_total", &[("result", "unchanged")], 1.0);
     assert_eq!(node.metric("carom_snapshot_swaps_total", &[("result", "swapped")]), 1.0);
     assert_eq!(node.generation(), 1);
+}
+
+#[test]
+fn a_file_that_only_its_change_time_tells_apart_is_noticed() {
+    let site = Site::new();
+    fs::rename(generation(&site, 1), site.snapshot()).unwrap();
+    let node = site.start();
+    let before = fs::metadata(site.snapshot()).unwrap();
+    // Generations 1 and 3 have the same links, and so the same size.
+    let newer = fs::read(generation(&site, 3)).unwrap();
+    let mut file = fs::File::options().write(true).open(site.snapshot()).unwrap();
+    file.write_all(&newer).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    drop(file);
+    assert_eq!(fs::metadata(site.snapshot()).unwrap().len(), before.len());
+    node.reload();
+    node.until_generation(3);
+}
+
+#[test]
+fn a_file_that_is_copied_in_place_is_served_when_the_copy_is_whole() {
+    let site = Site::new().set("snapshot", "poll_interval_ms", 5);
+    fs::rename(generation(&site, 1), site.snapshot()).unwrap();
+    let node = site.start();
+    let generations = Generations::starting_with(1);
+    let load = Load::start(&Plan::steady(node.addresses()), &generations);
+    let newer = fs::read(generation(&site, 2)).unwrap();
+    generations.offered.store(2, Ordering::SeqCst);
+    let mut file = fs::File::create(site.snapshot()).unwrap();
+    let half = newer.len() / 2;
+    file.write_all(&newer[..half]).unwrap();
+    node.until_metric("carom_snapshot_swaps_total", &[("result", "invalid")], 1.0);
+    load.until_more(500);
+    file.write_all(&newer[half..]).unwrap();
+    drop(file);
+    node.until_generation(2);
+    generations.confirmed.store(2, Ordering::SeqCst);
+    load.until_more(500);
+    load.stop().assert_flawless();
+}
+
+#[test]
+fn a_node_that_is_killed_in_the_middle_of_swaps_starts_again_with_a_whole_generation() {
+    let site = Site::new().set("snapshot", "poll_interval_ms", 1);
+    let generations = Generations::starting_with(1);
+    fs::rename(generation(&site, 1), site.snapshot()).unwrap();
+    let mut newest_served = 1;
+    for round in 0..10_u32 {
+        let mut node = site.start();
+        let served = node.generation();
+        let offered = generations.offered.load(Ordering::SeqCst);
+        assert!((newest_served..=offered).contains(&served), "{served} in round {round}");
+        // The node is killed while it copies one of these, each time another one.
+        for _ in 0..=round {
+            generations.publish(&site);
+        }
+        newest_served = node.generation();
+        node.signal(Signal::KILL);
+        node.end(lab::SOON);
+        if round % 3 == 2 {
+            // Only the copies are left to start from.
+            fs::remove_file(site.snapshot()).unwrap();
+        }
+    }
+    let node = site.start();
+    generations.confirmed.store(newest_served, Ordering::SeqCst);
+    let plan = Plan { clients: 2, requests_max: LINKS, ..Plan::steady(node.addresses()) };
+    Load::start(&plan, &generations).finish().assert_flawless();
+    check_old_copies_are_gone(&node, &site);
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::wait::eventually;
 
@@ -50,6 +50,12 @@ impl Process {
     pub fn signal(&self, signal: Signal) {
         assert!(self.ended.is_none(), "{} has ended", self.name);
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Lowers its limit of descriptors while it runs.
+    pub fn limit_descriptors(&mut self, descriptors: u64) {
+        let limit = Rlimit { current: Some(descriptors), maximum: Some(descriptors) };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).unwrap();
     }
 
     /// How it ended, if it has.
