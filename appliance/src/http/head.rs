@@ -103,8 +103,8 @@ pub fn parse<'a>(input: &'a [u8], limits: &HttpLimits) -> Parsed<'a> {
     let window = &input[..input.len().min(limits.head_bytes_max)];
     match window.first() {
         None => return Parsed::Partial,
-        // TLS and other binary protocols get their answer at once: they may never send a line feed.
         Some(b'\r' | b'\n') => return Parsed::Refused(Refusal::LineEnd),
+        // TLS and other binary protocols get their answer at once: they may never send a line feed.
         Some(&first) if !is(first, TOKEN) => return Parsed::Refused(Refusal::Method),
         Some(_) => {}
     }
@@ -123,8 +123,8 @@ pub fn parse<'a>(input: &'a [u8], limits: &HttpLimits) -> Parsed<'a> {
 /// False if [`parse`] said [`Parsed::Partial`] for the first `seen` bytes of `input` and must say so again: no line
 /// feed and no bound lies in the bytes that are new.
 ///
-/// A client that sends its head byte by byte costs one search of one byte each time, and one parse per *line*: at most
-/// `fields_max` parses of `head_bytes_max` bytes in all.
+/// A client that sends its head byte by byte costs one search of one byte each time, and one parse per *line*: a few
+/// more than `fields_max` parses of at most `head_bytes_max` bytes in all.
 pub fn is_worth_parsing(input: &[u8], seen: usize, limits: &HttpLimits) -> bool {
     let line_bytes_max = request_line_bytes_max(limits);
     // The connection has held back a first CR, which may begin an empty line.

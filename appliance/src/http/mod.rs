@@ -2,6 +2,7 @@
 //!
 //! Modules in reading order: which bytes may stand where, what a head says, how a body is skipped, why a client is
 //! turned away, and the connection that puts them together.
+#![forbid(unsafe_code)]
 
 mod bytes;
 

@@ -1,6 +1,7 @@
 //! What a request deserves: head, snapshot and time in, reply out.
 //!
 //! Modules in reading order: what can come out, where a redirect points, the decision, its bytes.
+#![forbid(unsafe_code)]
 
 pub mod outcome;
 
