@@ -134,6 +134,16 @@ fn an_older_generation_is_refused() {
 }
 
 #[test]
+fn another_content_under_the_generation_that_is_served_is_refused() {
+    let case = Case::new();
+    let path = case.site.stage();
+    write(&path, 5, &plain_domain(GO), [plain_link(b"a", b"https://other.test/")]);
+    fs::rename(path, case.site.snapshot()).unwrap();
+    case.check_refused("other links under generation 5", "older");
+    case.check_recovers();
+}
+
+#[test]
 fn a_name_that_vanishes_is_noticed_and_the_old_generation_serves_on() {
     let case = Case::new();
     case.remove();

@@ -102,7 +102,17 @@ pub enum StartError {
 enum Identity {
     Missing,
     Unreadable(i32),
-    File { device: u64, inode: u64, bytes: u64, modified_s: i64, modified_ns: i64 },
+    /// The time of change (ctime) cannot be set: build systems give every file one modification time, `cp -p` and `rsync -t`
+    /// copy it, and a file system soon uses an inode again.
+    File {
+        device: u64,
+        inode: u64,
+        bytes: u64,
+        modified_s: i64,
+        modified_ns: i64,
+        changed_s: i64,
+        changed_ns: i64,
+    },
 }
 
 struct Seen {
@@ -365,6 +375,8 @@ fn open(path: &Path) -> Result<(Identity, File), (Identity, io::Error)> {
         bytes: metadata.len(),
         modified_s: metadata.mtime(),
         modified_ns: metadata.mtime_nsec(),
+        changed_s: metadata.ctime(),
+        changed_ns: metadata.ctime_nsec(),
     };
     if !metadata.is_file() {
         return Err((identity, io::Error::other("it is not a regular file")));
