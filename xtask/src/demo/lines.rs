@@ -76,40 +76,56 @@ fn lines(place: &Place<'_>) -> Result<Vec<Line>> {
     let ask = |options: &str, url: String| format!("curl -s {options} -H 'Host: {DOMAIN}' '{url}'");
     let mut lines = vec![
         Line::new("a link", ask("-i", format!("{v4}/{CODE}")), hit.clone()),
-        Line::new(
-            "the same without a body (there is none anyway)",
-            ask("-I", format!("{v4}/{CODE}")),
-            hit.clone(),
-        ),
+        Line::new("the same, asked with HEAD", ask("-I", format!("{v4}/{CODE}")), hit.clone()),
         Line::new(
             "a code that is no link",
             ask("-i", format!("{v4}/no-such-link")),
             ["http/1.1 404", "link not found"],
         ),
         Line::new(
+            "the root, which examples/domains.toml sends elsewhere",
+            ask("-i", format!("{v4}/")),
+            ["http/1.1 302", "location: https://www.debian.org/"],
+        ),
+        Line::new(
+            "another domain: it has no links yet, and sends misses to a search",
+            format!("curl -s -i -H 'Host: print.example' '{v4}/no-such-link'"),
+            ["http/1.1 302", "location: https://packages.debian.org/"],
+        ),
+        Line::new(
             "a host that this node does not serve",
-            format!("curl -si '{v4}/{CODE}'"),
+            format!("curl -s -i '{v4}/{CODE}'"),
             ["http/1.1 421"],
         ),
-        Line::new("is the node ready, and why not", format!("curl -si '{admin}/readyz'"), ["http/1.1 200"]),
+        Line::new(
+            "is the node ready, and if not, why",
+            format!("curl -s -i '{admin}/readyz'"),
+            ["http/1.1 200"],
+        ),
         Line::new(
             "what it counted",
-            format!("curl -s '{admin}/metrics' | grep '^carom_' | grep -v ' 0$' | head -n 12"),
-            ["carom_"],
+            format!("curl -s '{admin}/metrics' | grep '^carom_requests.* [1-9]'"),
+            ["carom_requests"],
         ),
-        Line::new("what it says about itself", format!("curl -s '{admin}/vitals'"), ["\"generation\""]),
+        Line::new(
+            "what it says about its own health",
+            format!("curl -s '{admin}/vitals'"),
+            ["\"generation\":1"],
+        ),
     ];
     if place.ports.ipv6 {
         lines.insert(1, Line::new("the same by IPv6", ask("-i -g", format!("{v6}/{CODE}")), hit));
     }
     let build = pasted(&build_snapshot(place.workspace, &place.tool, &place.snapshot));
+    let row = format!("{DOMAIN},carom,https://carom.example/");
     lines.push(Line::new(
-        "make the snapshot anew and swap it in: no request is lost",
-        format!("{build}; kill -HUP {}", place.pid),
-        Vec::<String>::new(),
+        "add a link: make the snapshot anew, tell the node, and no request is lost meanwhile",
+        format!("printf 'domain,code,destination\\n{row}\\n' | {build} - ; kill -HUP {}", place.pid),
+        ["generation 2"],
     ));
-    let served = format!("curl -s '{admin}/vitals'");
-    lines.push(Line { settles: true, ..Line::new("and the node serves it", served, ["\"generation\":2"]) });
+    let new = ask("-i", format!("{v4}/carom"));
+    let added = Line::new("the new link", new, ["http/1.1 302", "location: https://carom.example/"]);
+    lines.push(Line { settles: true, ..added });
     Ok(lines)
 }
 

@@ -104,6 +104,11 @@ impl Node {
         Ok(())
     }
 
+    /// What the node had to do without on this machine, as it says in its log; each warning once.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        warnings(&fs::read_to_string(&self.log).unwrap_or_default())
+    }
+
     /// The end of the node's log, to be shown under a complaint.
     fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
@@ -154,6 +159,17 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
+fn warnings(log: &str) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for warning in log.lines().filter_map(|line| line.split_once(" WARN ")).map(|(_, warning)| warning.trim())
+    {
+        if !warnings.iter().any(|seen| seen == warning) {
+            warnings.push(warning.to_owned());
+        }
+    }
+    warnings
+}
+
 fn start_afresh(directory: &Path) -> Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -183,6 +199,13 @@ mod tests {
         assert_eq!(table["listen"]["http"].as_array().unwrap().len(), 2);
         assert_eq!(table["admin"]["listen"].as_str(), Some("127.0.0.1:9180"));
         assert_eq!(table["snapshot"]["path"].as_str(), Some("/a b/\"c\"/links.snapshot"));
+    }
+
+    #[test]
+    fn warnings_of_a_node_are_told_once_and_without_their_time() {
+        let log =
+            "12:00  WARN few descriptors max=9\n12:00  INFO serving\n12:01  WARN few descriptors max=9\n";
+        assert_eq!(warnings(log), ["few descriptors max=9"]);
     }
 
     #[test]
