@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use lab::process::{Finished, run};
-use lab::{Site, binaries};
+use lab::{Peer, SOON, Site, binaries, eventually, here};
 
 use crate::fixture;
 
@@ -172,4 +173,48 @@ fn a_state_directory_that_cannot_be_used_is_named() {
     assert_eq!(finished.code, Some(1), "{finished:?}");
     assert!(finished.errors.contains("/proc/carom"), "{finished:?}");
     assert!(!Path::new("/proc/carom").exists());
+}
+
+#[test]
+fn one_port_on_every_address_of_both_families_is_served() {
+    if !here::has_ipv6() {
+        return;
+    }
+    // A port that was free a moment ago; another process may take it in between.
+    let node = eventually(SOON, "a port is free in both families", || {
+        let port = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+        let site = fixture::site().set("listen", "http", format!("[\"0.0.0.0:{port}\", \"[::]:{port}\"]"));
+        let mut process = site.launch();
+        eventually(SOON, "it serves or ends", || site.ready_file().exists() || process.ended().is_some());
+        process.ended().is_none().then_some((process, site, port))
+    });
+    let (_process, _site, port) = node;
+    for address in ["127.0.0.1", "127.0.0.9", "[::1]"] {
+        let address = format!("{address}:{port}").parse().unwrap();
+        assert_eq!(Peer::connect(address).get(fixture::GO, "/plain").status, 302, "{address}");
+    }
+}
+
+#[test]
+fn a_node_needs_no_root_and_says_what_it_may_not_read() {
+    if !here::is_root() {
+        // Then every other case has shown it.
+        return;
+    }
+    let site = fixture::site().as_nobody();
+    let node = site.start();
+    node.ask_everywhere(lab::peer::get(fixture::GO, "/plain"), |reply| assert_eq!(reply.status, 302));
+    let secret = site.stage();
+    fs::copy(site.snapshot(), &secret).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
+    fs::rename(secret, site.snapshot()).unwrap();
+    node.reload();
+    node.until_metric("carom_snapshot_swaps_total", &[("result", "unreadable")], 1.0);
+    let error = node.vitals().swaps.last_error.unwrap();
+    assert!(error.contains("links.snapshot") && error.to_lowercase().contains("permission"), "{error}");
+    fs::set_permissions(site.snapshot(), fs::Permissions::from_mode(0o444)).unwrap();
+    node.reload();
+    node.until_metric("carom_snapshot_swaps_total", &[("result", "unchanged")], 1.0);
+    assert_eq!(node.get(fixture::GO, "/plain").status, 302);
+    node.stop();
 }

@@ -163,3 +163,30 @@ fn a_node_that_is_killed_starts_again_on_the_same_ports_at_once() {
     let second = site.start();
     assert_eq!(second.get(GO, "/plain").status, 302);
 }
+
+#[test]
+fn a_node_that_is_told_to_end_while_it_starts_ends_and_leaves_no_ready_file() {
+    for step in 0..6 {
+        let site = fixture::site();
+        let mut process = site.launch();
+        // Each time a little further: nothing, the first log line, the copy, the end of the start.
+        eventually(SOON, "the start gets there", || {
+            let copied = crate::swap::copies(&site).len() + 1;
+            let reached = [
+                true,
+                true,
+                !process.errors().is_empty(),
+                copied > 1,
+                copied > 1,
+                site.ready_file().exists(),
+            ];
+            reached[step] || process.ended().is_some()
+        });
+        if process.ended().is_none() {
+            process.signal(Signal::TERM);
+        }
+        process.end(SOON);
+        assert!(!site.ready_file().exists(), "step {step}");
+        assert_eq!(site.start().get(GO, "/plain").status, 302, "the next start after step {step}");
+    }
+}

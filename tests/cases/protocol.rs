@@ -1,7 +1,7 @@
 //! HTTP/1.0 and 1.1 as RFC 9110 and 9112 say, for clients that mean well.
 
 use lab::peer::get;
-use lab::{Node, Peer};
+use lab::{Domains, Node, Peer, Row, SOON, Site, eventually};
 
 use crate::fixture::{self, GO, unix_s};
 
@@ -168,6 +168,36 @@ fn pipelined_requests_are_answered_in_order_however_they_are_cut() {
 }
 
 #[test]
+fn a_client_that_reads_late_gets_every_reply_in_order_and_whole() {
+    let long = format!("https://a.test/{}", "l".repeat(30_000));
+    let rows = [Row::new(GO, "long", &long), Row::new(GO, "short", "https://short.test/")];
+    let site = Site::with_links(&Domains::default(), &rows).set("http", "write_timeout_ms", 60_000);
+    let node = site.start();
+    for &address in node.addresses() {
+        let requests: Vec<u8> = (0..2_000)
+            .flat_map(|index| get(GO, if index % 3 == 0 { "/long" } else { "/short" }).into_bytes())
+            .collect();
+        let mut peer = Peer::connect_narrow(address).unwrap();
+        // Nothing is read until the node has stopped reading, too.
+        let (mut sent, mut refusals) = (0, 0);
+        eventually(SOON, "the node stops reading", || {
+            let taken = peer.stuff(&requests[sent..]).unwrap();
+            sent += taken;
+            refusals = if taken == 0 { refusals + 1 } else { 0 };
+            refusals > 20 || sent == requests.len()
+        });
+        let mut sender = peer.sender();
+        std::thread::scope(|scope| {
+            scope.spawn(|| sender.send(&requests[sent..]));
+            for index in 0..2_000 {
+                let expected = if index % 3 == 0 { &long } else { "https://short.test/" };
+                assert!(peer.reply().location() == *expected, "reply {index}");
+            }
+        });
+    }
+}
+
+#[test]
 fn a_body_is_skipped_up_to_its_bound_and_never_taken_for_a_request() {
     let site = fixture::site().set("http", "body_discard_bytes_max", 4_096);
     let node = site.start();
@@ -239,7 +269,7 @@ fn the_date_of_a_reply_is_the_time_it_was_made() {
     let node = site.start();
     let mut peer = node.connect();
     let mut dates = std::collections::BTreeSet::new();
-    lab::eventually(lab::SOON, "the date moves on", || {
+    eventually(SOON, "the date moves on", || {
         let (before, text, after) = (unix_s(), peer.get(GO, "/plain").text("date"), unix_s());
         let date = httpdate::parse_http_date(&text).unwrap();
         let unix_s = date.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

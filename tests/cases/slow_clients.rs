@@ -105,6 +105,25 @@ fn half_a_connection_gets_every_answer_it_asked_for() {
         assert_eq!((peer.reply().status, peer.reply().status), (301, 308));
         peer.closed();
 
+        // More than one read, and the end right behind it.
+        let mut peer = Peer::connect(address);
+        let body = format!(
+            "POST /s307 HTTP/1.1\r\nHost: {GO}\r\nContent-Length: 60000\r\n\r\n{}",
+            "x".repeat(60_000)
+        );
+        let requests = [body, get(GO, "/s301")].concat().repeat(10);
+        let mut sender = peer.sender();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                sender.send(requests);
+                sender.finish_sending();
+            });
+            for index in 0..20 {
+                assert_eq!(peer.reply().status, [307, 301][index % 2], "reply {index}");
+            }
+        });
+        peer.closed();
+
         let mut silent = Peer::connect(address);
         silent.finish_sending();
         silent.closed();

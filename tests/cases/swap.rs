@@ -263,3 +263,20 @@ fn a_node_that_is_killed_in_the_middle_of_swaps_starts_again_with_a_whole_genera
     Load::start(&plan, &generations).finish().assert_flawless();
     check_old_copies_are_gone(&node, &site);
 }
+
+#[test]
+fn a_storm_of_signals_is_survived_and_the_newest_file_served() {
+    let site = Site::new();
+    let generations = Generations::starting_with(1);
+    fs::rename(generation(&site, 1), site.snapshot()).unwrap();
+    let node = site.start();
+    let load = Load::start(&Plan::steady(node.addresses()), &generations);
+    for _ in 0..10 {
+        generations.publish(&site);
+        (0..500).for_each(|_| node.reload());
+    }
+    node.until_generation(11);
+    generations.confirmed.store(11, Ordering::SeqCst);
+    load.until_more(500);
+    load.stop().assert_flawless();
+}

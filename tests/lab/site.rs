@@ -16,12 +16,16 @@ use crate::node::Node;
 use crate::process::{Finished, Process, run};
 use crate::tool;
 
+/// User and group that own nothing.
+const NOBODY: u32 = 65_534;
+
 /// A place for one node, which may start there many times.
 #[derive(Debug)]
 pub struct Site {
     directory: TempDir,
     settings: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     descriptors_max: Option<u64>,
+    nobody: bool,
     staged: AtomicU64,
 }
 
@@ -39,8 +43,13 @@ impl Site {
         fs::create_dir(directory.path().join("state")).unwrap();
         let listen = if here::has_ipv6() { r#"["127.0.0.1:0", "[::1]:0"]"# } else { r#"["127.0.0.1:0"]"# };
         let (state, snapshot) = (path("state"), path("links.snapshot"));
-        let site =
-            Self { directory, settings: BTreeMap::new(), descriptors_max: None, staged: AtomicU64::new(0) };
+        let site = Self {
+            directory,
+            settings: BTreeMap::new(),
+            descriptors_max: None,
+            nobody: false,
+            staged: AtomicU64::new(0),
+        };
         site.set("node", "name", r#""lab""#)
             .set("node", "state_dir", state)
             .set("listen", "http", listen)
@@ -70,6 +79,16 @@ impl Site {
     /// With a limit on the descriptors of the node.
     pub fn descriptors_max(self, descriptors: u64) -> Self {
         Self { descriptors_max: Some(descriptors), ..self }
+    }
+
+    /// With a node that runs as the user nobody. Needs root.
+    pub fn as_nobody(self) -> Self {
+        let (directory, state) = (self.path(), self.state());
+        std::os::unix::fs::chown(&state, Some(NOBODY), Some(NOBODY)).unwrap();
+        std::os::unix::fs::chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
+        // The folder in which it was built may be closed to others.
+        fs::copy(binaries::carom(), directory.join("carom")).unwrap();
+        Self { nobody: true, ..self }
     }
 
     /// The directory.
@@ -138,18 +157,30 @@ impl Site {
         let ready_file = self.ready_file();
         // A node that was killed leaves its ready file behind.
         let _ = fs::remove_file(&ready_file);
-        let mut command = match self.descriptors_max {
-            None => Command::new(binaries::carom()),
-            Some(descriptors) => {
-                let mut shell = Command::new("sh");
-                shell
-                    .args(["-c", r#"ulimit -n "$0" && exec "$@""#, &descriptors.to_string()])
-                    .arg(binaries::carom());
-                shell
-            }
-        };
+        let mut command = self.command();
         command.arg("serve").arg("--config").arg(configuration).arg("--ready-file").arg(ready_file);
         Process::start(&mut command, "carom", self.path())
+    }
+
+    /// The binary, behind a program that limits it where that is wanted. Such a program becomes the node: its id stays.
+    fn command(&self) -> Command {
+        let limited = |program: &str, arguments: &[&str], carom: PathBuf| {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(carom);
+            command
+        };
+        let nobody = NOBODY.to_string();
+        match (self.descriptors_max, self.nobody) {
+            (None, false) => Command::new(binaries::carom()),
+            (Some(descriptors), _) => {
+                let script = format!(r#"ulimit -n {descriptors} && exec "$0" "$@""#);
+                limited("sh", &["-c", &script], binaries::carom())
+            }
+            (None, true) => {
+                let arguments = ["--reuid", &nobody, "--regid", &nobody, "--clear-groups", "--no-new-privs"];
+                limited("setpriv", &arguments, self.path().join("carom"))
+            }
+        }
     }
 
     /// Runs `carom serve` where it is expected to end by itself.
