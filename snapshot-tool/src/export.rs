@@ -59,12 +59,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 /// Somewhere rows go.
-trait Rows {
+trait RowWriter {
     fn write(&mut self, values: &Values<'_>) -> io::Result<()>;
     fn finish(self) -> io::Result<()>;
 }
 
-fn write_rows(snapshot: &Snapshot<Mapping>, mut rows: impl Rows) -> anyhow::Result<()> {
+fn write_rows(snapshot: &Snapshot<Mapping>, mut rows: impl RowWriter) -> anyhow::Result<()> {
     for link in snapshot.iter_links() {
         let domain = snapshot.domain_by_id(link.domain).context("a link belongs to no domain")?;
         check_can_be_said(&domain, &link)?;
@@ -104,7 +104,7 @@ impl<W: Write> CsvRows<W> {
     }
 }
 
-impl<W: Write> Rows for CsvRows<W> {
+impl<W: Write> RowWriter for CsvRows<W> {
     fn write(&mut self, values: &Values<'_>) -> io::Result<()> {
         self.write_header()?;
         let fields = values.iter().map(|value| value.as_deref().unwrap_or_default());
@@ -119,7 +119,7 @@ impl<W: Write> Rows for CsvRows<W> {
 
 struct JsonRows<W: Write>(W);
 
-impl<W: Write> Rows for JsonRows<W> {
+impl<W: Write> RowWriter for JsonRows<W> {
     fn write(&mut self, values: &Values<'_>) -> io::Result<()> {
         serde_json::to_writer(&mut self.0, &json_object(values))?;
         self.0.write_all(b"\n")

@@ -1,6 +1,6 @@
 //! Unfinished files go away also when somebody presses Ctrl-C.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::PathBuf;
 use std::sync::{Mutex, Once, PoisonError};
@@ -28,9 +28,10 @@ impl Drop for Unfinished {
     }
 }
 
-/// Where signals cannot be watched, a signal leaves the file behind, under a name that shows what it is.
+/// Where signals cannot be watched, a signal leaves the file behind, under a name that shows what it is. A hangup is
+/// left alone, so that `nohup` works.
 fn watch() {
-    let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
