@@ -25,7 +25,7 @@ fn until_refusing(node: &Node) {
 
 #[test]
 fn a_drain_under_load_answers_every_request_and_ends_well() {
-    for round in 0..5 {
+    for round in 0..3 {
         let site = fixture::site();
         let mut node = site.start();
         let plan = Plan { clients: 8, ..Plan::steady(node.addresses()) };
@@ -45,7 +45,7 @@ fn a_drain_under_load_answers_every_request_and_ends_well() {
 
 #[test]
 fn clients_that_connect_for_each_request_are_answered_or_refused_but_never_reset() {
-    for round in 0..5 {
+    for round in 0..3 {
         let site = fixture::site();
         let mut node = site.start();
         let plan = Plan { clients: 8, requests_per_connection: 1, ..Plan::steady(node.addresses()) };

@@ -112,7 +112,7 @@ fn check(site: &Site, swaps: u64, notice: impl Fn(&Node)) {
         notice(&node);
         node.until_generation(published);
         generations.confirmed.store(published, Ordering::SeqCst);
-        load.until_more(100);
+        load.until_more(500);
     }
     newcomers.stop().assert_flawless();
     let tally = load.stop();

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{Ipv6Addr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::{env, thread};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -32,6 +33,19 @@ pub fn has_ipv6() -> bool {
     assert!(allowed, "no IPv6 on loopback ({error}); set CAROM_ALLOW_NO_IPV6=1 to test IPv4 alone");
     not_run("over IPv6: no IPv6 on loopback");
     false
+}
+
+/// Free memory that makes a file system in memory the better place.
+const MEMORY_BYTES_MIN: u64 = 256 << 20;
+
+/// Where sites are made: in memory if there is room, because every swap waits for the disk twice, and how busy the disk is
+/// with something else is no case's question. TMPDIR overrules.
+pub fn scratch() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let has_room = rustix::fs::statvfs(memory)
+        .is_ok_and(|volume| volume.f_bavail.saturating_mul(volume.f_frsize) >= MEMORY_BYTES_MIN);
+    let is_ours = tempfile::tempfile_in(memory).is_ok();
+    if env::var_os("TMPDIR").is_none() && has_room && is_ours { memory.to_owned() } else { env::temp_dir() }
 }
 
 /// True if the tests run as root.

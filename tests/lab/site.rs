@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +20,27 @@ use crate::tool;
 /// User and group that own nothing.
 const NOBODY: u32 = 65_534;
 
+/// A copy of the binary that everybody may run: the folder in which it was built may be closed to others, and a file
+/// system in memory may run nothing.
+#[derive(Debug)]
+struct Nobody(TempDir);
+
+impl Nobody {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(binaries::carom(), directory.path().join("carom")).unwrap();
+        Self(directory)
+    }
+}
+
 /// A place for one node, which may start there many times.
 #[derive(Debug)]
 pub struct Site {
     directory: TempDir,
     settings: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     descriptors_max: Option<u64>,
-    nobody: bool,
+    nobody: Option<Nobody>,
     staged: AtomicU64,
 }
 
@@ -38,7 +53,7 @@ impl Default for Site {
 impl Site {
     /// A site with free ports on both loopback addresses and without a snapshot.
     pub fn new() -> Self {
-        let directory = tempfile::Builder::new().prefix("carom-case-").tempdir().unwrap();
+        let directory = tempfile::Builder::new().prefix("carom-case-").tempdir_in(here::scratch()).unwrap();
         let path = |name: &str| format!("{:?}", directory.path().join(name));
         fs::create_dir(directory.path().join("state")).unwrap();
         let listen = if here::has_ipv6() { r#"["127.0.0.1:0", "[::1]:0"]"# } else { r#"["127.0.0.1:0"]"# };
@@ -47,7 +62,7 @@ impl Site {
             directory,
             settings: BTreeMap::new(),
             descriptors_max: None,
-            nobody: false,
+            nobody: None,
             staged: AtomicU64::new(0),
         };
         site.set("node", "name", r#""lab""#)
@@ -86,9 +101,8 @@ impl Site {
         let (directory, state) = (self.path(), self.state());
         std::os::unix::fs::chown(&state, Some(NOBODY), Some(NOBODY)).unwrap();
         std::os::unix::fs::chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
-        // The folder in which it was built may be closed to others.
-        fs::copy(binaries::carom(), directory.join("carom")).unwrap();
-        Self { nobody: true, ..self }
+        let nobody = Nobody::new();
+        Self { nobody: Some(nobody), ..self }
     }
 
     /// The directory.
@@ -170,15 +184,15 @@ impl Site {
             command
         };
         let nobody = NOBODY.to_string();
-        match (self.descriptors_max, self.nobody) {
-            (None, false) => Command::new(binaries::carom()),
+        match (self.descriptors_max, &self.nobody) {
+            (None, None) => Command::new(binaries::carom()),
             (Some(descriptors), _) => {
                 let script = format!(r#"ulimit -n {descriptors} && exec "$0" "$@""#);
                 limited("sh", &["-c", &script], binaries::carom())
             }
-            (None, true) => {
+            (None, Some(Nobody(directory))) => {
                 let arguments = ["--reuid", &nobody, "--regid", &nobody, "--clear-groups", "--no-new-privs"];
-                limited("setpriv", &arguments, self.path().join("carom"))
+                limited("setpriv", &arguments, directory.path().join("carom"))
             }
         }
     }
