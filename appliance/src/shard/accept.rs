@@ -123,7 +123,7 @@ impl Shard {
         let deadline = session.connection.deadline();
         let key = self.table.insert(session);
         self.deadlines.set(key.slot, deadline);
-        self.watch(key);
+        self.begin(key);
     }
 
     /// Answers 503 with one write that does not wait, and lets the client go.
@@ -144,18 +144,7 @@ impl Shard {
         let key = self.table.insert(session);
         self.shed_farewells += 1;
         self.say_farewell(key, None);
-        self.watch(key);
-    }
-
-    /// Asks for the events of a new session, if it is still there.
-    #[inline]
-    fn watch(&mut self, key: super::table::Key) {
-        let Some(session) = self.table.get_mut(key) else { return };
-        if self.ready.add(session.socket.as_fd(), key.to_bits(), Interest::Read).is_err() {
-            // The kernel is out of memory for watches (fs.epoll.max_user_watches).
-            let reason = session.source.map(|_| Closed::SocketError);
-            self.drop_session(key, reason);
-        }
+        self.watch(key, Interest::Read);
     }
 
     /// `accept` failed in a way that would fail again at once: the connection stays in the queue until the next tick.

@@ -44,6 +44,15 @@ impl Shard {
         }
     }
 
+    /// A connection was accepted. Its first request is often there already, and then it may never have to be watched.
+    #[inline]
+    pub(super) fn begin(&mut self, key: Key) {
+        self.read(key, EventFlags::IN);
+        if self.table.get_mut(key).is_some_and(|session| !session.watched) {
+            self.watch(key, Interest::Read);
+        }
+    }
+
     /// Reads what has come, at most [`READS_PER_TURN_MAX`] times, and answers it.
     fn read(&mut self, key: Key, flags: EventFlags) {
         // An edge that tells of the end of the stream is not repeated: read until it is seen.
@@ -73,7 +82,7 @@ impl Shard {
             }
         }
         // There is more: the others come first. The rearmed socket reports at once.
-        self.rearm(key, Interest::Read);
+        self.watch(key, Interest::Read);
     }
 
     /// Answers the first `filled` bytes of the input buffer, and writes the replies.
@@ -130,7 +139,7 @@ impl Shard {
                     let bytes = self.output[sent..].to_vec();
                     session.state = State::Writing(Unsent { bytes, sent: 0, then });
                     self.deadlines.set(key.slot, self.clock.now() + self.limits.write_timeout);
-                    self.rearm(key, Interest::Write);
+                    self.watch(key, Interest::Write);
                     return Exchanged::Parked;
                 }
             }
@@ -172,7 +181,7 @@ impl Shard {
             Then::Continue => {
                 self.input[..kept].copy_from_slice(&session.rest);
                 if self.exchange(key, kept) == Exchanged::Reading {
-                    self.rearm(key, Interest::Read);
+                    self.watch(key, Interest::Read);
                 }
             }
         }
@@ -282,11 +291,19 @@ impl Shard {
         }
     }
 
-    #[cold]
-    fn rearm(&mut self, key: Key, interest: Interest) {
+    /// Reports `key` when its socket is ready, at once if it is already.
+    pub(super) fn watch(&mut self, key: Key, interest: Interest) {
         let Some(session) = self.table.get_mut(key) else { return };
-        if self.ready.rearm(session.socket.as_fd(), key.to_bits(), interest).is_err() {
-            self.close(key, Closed::SocketError);
+        let (socket, number) = (session.socket.as_fd(), key.to_bits());
+        let result = if std::mem::replace(&mut session.watched, true) {
+            self.ready.rearm(socket, number, interest)
+        } else {
+            self.ready.add(socket, number, interest)
+        };
+        if result.is_err() {
+            // The kernel is out of memory for watches (fs.epoll.max_user_watches).
+            let reason = session.source.map(|_| Closed::SocketError);
+            self.drop_session(key, reason);
         }
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Session {
     pub(super) peer: SocketAddr,
     /// As whom the connection is counted; `None` for one that was shed.
     pub(super) source: Option<Source>,
+    /// Whether the socket is in the ready set. One that is answered at once never gets there.
+    pub(super) watched: bool,
     /// What the protocol says.
     pub(super) connection: Connection,
     /// Input that is not consumed yet: the start of a head; empty for an idle connection.
@@ -73,7 +75,7 @@ impl Session {
         now: Instant,
     ) -> Self {
         let connection = Connection::new(limits, now);
-        Self { socket, peer, source, connection, rest: Vec::new(), state: State::Open }
+        Self { socket, peer, source, watched: false, connection, rest: Vec::new(), state: State::Open }
     }
 
     /// True if closing it takes nothing from the client: it is between two requests, and has all its replies.
