@@ -1,6 +1,8 @@
 //! A bar with rate and rest time for whoever watches a terminal, and nothing for anybody else.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::output::grouped;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt;
 use std::time::Duration;
 
 /// How often the bar is drawn, per second.
@@ -19,7 +21,7 @@ impl Progress {
 
     /// A stage measured in links.
     pub fn of_links(stage: &'static str, total: u64) -> Self {
-        let known = "{msg:10} {wide_bar} {human_pos}/{human_len} {per_sec} {eta} left";
+        let known = "{msg:10} {wide_bar} {human_pos}/{human_len} {rate} {eta} left";
         Self::new(stage, Some(total), known, known)
     }
 
@@ -42,7 +44,10 @@ impl Progress {
         // The target hides itself when standard error is no terminal.
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(DRAWS_PER_S));
         let template = if total.is_some() { known } else { unknown };
-        bar.set_style(ProgressStyle::with_template(template).expect("the templates above are well formed"));
+        let style = ProgressStyle::with_template(template).expect("the templates above are well formed");
+        bar.set_style(style.with_key("rate", |state: &ProgressState, output: &mut dyn fmt::Write| {
+            let _ = write!(output, "{}/s", grouped(state.per_sec() as u64));
+        }));
         bar.set_message(stage);
         if total.is_none() && !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(1000 / u64::from(DRAWS_PER_S)));

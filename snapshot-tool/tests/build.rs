@@ -256,6 +256,8 @@ fn what_cannot_be_read_at_all_publishes_nothing() {
     );
     check("--output x.snapshot --allow-scheme a/b good.csv", 1, "that is no scheme");
     check("--output x.snapshot --temp-dir missing good.csv", 1, "--temp-dir missing");
+    check("--output x.snapshot --reject-file x.snapshot good.csv", 1, "name the same file");
+    check("--output x.snapshot --reject-file ./good.csv good.csv", 1, "is an input, and would be replaced");
     check("--output x.snapshot --reject-file /dev/null good.csv", 1, "/dev/null is no regular file");
     assert_eq!(bench.files(), ["bad.csv", "column.csv", "domains.toml", "file.snapshot", "good.csv"]);
     check("--output file.snapshot --allow-change --generation 1 good.csv", 0, "");
@@ -314,13 +316,13 @@ fn generated_rows_build_and_do_not_repeat() {
 }
 
 #[test]
-fn a_file_of_one_host_with_the_widest_permissions_of_the_process_is_readable_by_a_node() {
+fn the_umask_decides_who_may_read_a_snapshot() {
     use std::os::unix::fs::PermissionsExt;
     let bench = Bench::new();
     bench.build("x.snapshot", &format!("go.example,a,{URL}\n"));
     let plain = bench.write("plain", "");
     let mode = |path| fs::metadata(path).unwrap().permissions().mode();
-    assert_eq!(mode(bench.path("x.snapshot")), mode(plain), "the umask decides, as for any file");
+    assert_eq!(mode(bench.path("x.snapshot")), mode(plain));
 }
 
 fn eventually(holds: impl Fn() -> bool) {

@@ -12,7 +12,8 @@ use crate::exit::Exit;
 use crate::input_arguments::InputArguments;
 use crate::moment;
 use crate::output::{counted, say};
-use anyhow::Context;
+use crate::source::Input;
+use anyhow::{Context, ensure};
 use assemble::{Assembled, Assembly, assemble, check_temp_dir, prove_and_compact};
 use gate::Change;
 use identity::{built_at_unix_s, generation, header_at};
@@ -108,6 +109,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         temp_dir: arguments.temp_dir.clone().unwrap_or_else(|| directory_of(output)),
     };
     check_temp_dir(&options.temp_dir)?;
+    check_reject_file(arguments, &rows.inputs)?;
     let mut rejects = Rejects::new(arguments.reject_file.as_deref())?;
     let assembly = assemble(&rows, &plan, output, options.clone(), &mut rejects)?;
     let refused = rejects.finish()?;
@@ -167,6 +169,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     summary.took = began.elapsed();
     Ok(report(arguments, &summary))
+}
+
+/// A reject file is replaced by every build: it must be no file that somebody needs.
+fn check_reject_file(arguments: &Arguments, inputs: &[Input]) -> anyhow::Result<()> {
+    let Some(reject_file) = &arguments.reject_file else { return Ok(()) };
+    let is_same = |other: &Path| {
+        let resolved = |path: &Path| path.canonicalize().ok();
+        other == reject_file || resolved(other).is_some_and(|other| resolved(reject_file) == Some(other))
+    };
+    ensure!(!is_same(&arguments.output), "--reject-file and --output name the same file");
+    for input in inputs {
+        if let Input::File(path) = input {
+            ensure!(!is_same(path), "--reject-file {} is an input, and would be replaced", path.display());
+        }
+    }
+    Ok(())
 }
 
 /// Whether the file may be published at all.
