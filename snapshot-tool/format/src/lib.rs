@@ -25,6 +25,7 @@ pub mod verify;
 mod index_writer;
 mod place;
 mod spill;
+mod write_error;
 pub mod writer;
 
 pub use canonical::{CodeError, HostError, canonical_code, canonical_host};
@@ -34,4 +35,5 @@ pub use mapping::{MapError, Mapping, open_mapped};
 pub use reader::{OpenError, Snapshot};
 pub use record::Link;
 pub use values::{Cache, CacheVisibility, CaseMode, QueryMode, Status, TrailingSlash};
-pub use writer::{Conflict, Summary, WriteError, Writer, WriterOptions};
+pub use write_error::{Conflict, WriteError};
+pub use writer::{Summary, Writer, WriterOptions};

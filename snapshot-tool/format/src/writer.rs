@@ -13,6 +13,7 @@ use crate::limits::{CODE_BYTES_MAX, DESTINATION_BYTES_MAX, DOMAINS_MAX, HOST_BYT
 use crate::place::record_start;
 use crate::record::{self, FIXED_BYTES, FLAGS_OFFSET, Link, RECORD_ALIGNMENT, RecordError, SUPERSEDED};
 use crate::spill::{Entry, Spill};
+use crate::write_error::{Conflict, SEEDS_MAX, WriteError};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -26,9 +27,6 @@ const ENTRIES_IN_MEMORY_MAX: usize = 4 << 20;
 /// Conflicts that are reported; more are only counted.
 const CONFLICTS_REPORTED_MAX: usize = 1_000;
 
-/// Seeds that are tried before a key set is given up. One is enough unless keys were made against the seed.
-const SEEDS_MAX: u64 = 8;
-
 /// What a file says of itself, and where its making may spill.
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
@@ -40,65 +38,6 @@ pub struct WriterOptions {
     pub hash_seed: u64,
     /// Directory for temporary data: about 24 bytes per link beyond the first four million.
     pub temp_dir: PathBuf,
-}
-
-/// Two rows that give one key different values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conflict {
-    /// Id of the domain of both.
-    pub domain: u32,
-    /// Code of both.
-    pub code: Vec<u8>,
-    /// Place of the row that came first, as given to [`Writer::add_link`].
-    pub first_place: u64,
-    /// Place of the row that disagrees.
-    pub second_place: u64,
-}
-
-/// Why nothing was written.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// The disk said no.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Which file or directory.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// A link that no record can hold.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// A domain name that is not canonical.
-    #[error("the domain name {0:?} is not in canonical form")]
-    DomainName(String),
-    /// A domain that is there already.
-    #[error("the domain {0:?} is defined twice")]
-    RepeatedDomain(String),
-    /// A link of a domain that was never added.
-    #[error("domain id {0} was never given out")]
-    UnknownDomain(u32),
-    /// Some bound of the format.
-    #[error("{what} would be {found}, and the format allows {max}")]
-    Bound {
-        /// What is too large.
-        what: &'static str,
-        /// How large it is.
-        found: u64,
-        /// How large it may be.
-        max: u64,
-    },
-    /// Rows that give one key different values.
-    #[error("{count} keys have different values in different rows")]
-    Conflicts {
-        /// How many.
-        count: u64,
-        /// The first of them.
-        conflicts: Vec<Conflict>,
-    },
-    /// No seed spreads these keys well enough.
-    #[error("no seed spreads these keys over the index ({SEEDS_MAX} tried)")]
-    NoSeed,
 }
 
 /// What was written.
@@ -489,13 +428,6 @@ struct LinkIndex {
 
 fn failed(path: &Path, source: io::Error) -> WriteError {
     WriteError::Io { path: path.to_owned(), source }
-}
-
-impl From<io::Error> for WriteError {
-    /// Errors of the spill, whose directory the caller fills in.
-    fn from(source: io::Error) -> Self {
-        Self::Io { path: PathBuf::new(), source }
-    }
 }
 
 fn bound(what: &'static str, found: u64, max: u64) -> Result<(), WriteError> {
