@@ -105,6 +105,30 @@ fn a_drain_lets_idle_connections_go_and_those_under_way_finish() {
 }
 
 #[test]
+fn a_drain_finds_many_connections_idle_and_loses_none_of_their_next_requests() {
+    let site = fixture::site();
+    let mut node = site.start();
+    let addresses = node.addresses().to_vec();
+    let mut peers: Vec<Peer> =
+        (0..200).map(|index| Peer::connect(addresses[index % addresses.len()])).collect();
+    let round = |peers: &mut Vec<Peer>| {
+        peers.retain_mut(|peer| {
+            let reply = peer.get(GO, "/plain");
+            assert_eq!(reply.status, 302);
+            !reply.closes()
+        });
+    };
+    round(&mut peers);
+    assert_eq!(peers.len(), 200, "nobody was told to go before the drain");
+    node.signal(Signal::TERM);
+    eventually(SOON, "everybody was told to go", || {
+        round(&mut peers);
+        peers.is_empty()
+    });
+    assert_eq!(node.end(SOON).code(), Some(0));
+}
+
+#[test]
 fn a_connection_that_does_not_end_is_cut_at_the_deadline() {
     let site = fixture::site().set("drain", "deadline_ms", 700).set("http", "header_timeout_ms", 60_000);
     let mut node = site.start();

@@ -134,7 +134,11 @@ fn half_a_connection_gets_every_answer_it_asked_for() {
 
 #[test]
 fn a_client_that_never_reads_is_cut_off_and_costs_a_bounded_amount_of_memory() {
-    let site = impatient("write_timeout_ms").set("http", "idle_timeout_ms", 60_000);
+    let site = impatient("write_timeout_ms").set("http", "idle_timeout_ms", 60_000).set(
+        "http",
+        "header_timeout_ms",
+        60_000,
+    );
     let node = site.start();
     let mut neighbour = node.connect();
     let before = node.resident_bytes();

@@ -186,6 +186,17 @@ impl Peer {
         assert!(rest.is_empty(), "before the close came {:?}", String::from_utf8_lossy(&rest));
     }
 
+    /// Waits until the other side has closed in order; panics if it says anything more, or resets the connection: a reset
+    /// may overtake the last reply and destroy it (RFC 9112, 9.6).
+    #[track_caller]
+    pub fn closed_in_order(&mut self) {
+        match self.read_more() {
+            Ok(0) => assert!(self.received.is_empty(), "half a reply came before the close"),
+            Ok(_) => panic!("before the close came {:?}", String::from_utf8_lossy(&self.received)),
+            Err(trouble) => panic!("the connection did not end in order: {trouble}"),
+        }
+    }
+
     /// Whether the other side has closed already, without waiting.
     pub fn is_closed(&mut self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
