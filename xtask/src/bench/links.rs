@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Snapshot, Status, TrailingSlash, Writer,
-    WriterOptions, open_mapped,
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Status, TrailingSlash, Writer, WriterOptions,
 };
 
 use super::rows;
@@ -15,12 +14,21 @@ pub(crate) const HOST: &str = "go.example";
 
 /// Links by number: `0..links()` are in the set.
 pub(crate) enum Links {
-    Synthetic(u64),
+    Synthetic {
+        links: u64,
+        /// Which destinations the codes have: they differ in every link between two editions.
+        edition: u64,
+    },
     /// Codes and destinations.
     Real(Vec<(String, String)>),
 }
 
 impl Links {
+    /// So many synthetic links.
+    pub(crate) fn synthetic(links: u64) -> Self {
+        Self::Synthetic { links, edition: 0 }
+    }
+
     /// Reads `domain,code,destination` rows.
     pub(crate) fn real(csv: &Path) -> Result<Self> {
         let failed = || format!("cannot read {}", csv.display());
@@ -36,7 +44,7 @@ impl Links {
     /// How many there are.
     pub(crate) fn links(&self) -> u64 {
         match self {
-            Self::Synthetic(links) => *links,
+            Self::Synthetic { links, .. } => *links,
             Self::Real(rows) => rows.len() as u64,
         }
     }
@@ -44,7 +52,7 @@ impl Links {
     /// Appends the code of link `n`.
     pub(crate) fn push_code(&self, n: u64, output: &mut Vec<u8>) {
         match self {
-            Self::Synthetic(_) => output.extend_from_slice(&rows::code(n)),
+            Self::Synthetic { .. } => output.extend_from_slice(&rows::code(n)),
             Self::Real(rows) => output.extend_from_slice(rows[n as usize].0.as_bytes()),
         }
     }
@@ -57,7 +65,7 @@ impl Links {
     /// Puts the destination of link `n` into `output`.
     pub(crate) fn destination(&self, n: u64, output: &mut Vec<u8>) {
         match self {
-            Self::Synthetic(_) => rows::destination(n, output),
+            Self::Synthetic { edition, .. } => rows::destination(n + (edition << 48), output),
             Self::Real(rows) => {
                 output.clear();
                 output.extend_from_slice(rows[n as usize].1.as_bytes());
@@ -68,23 +76,16 @@ impl Links {
     /// The set as a person says it.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Synthetic(links) if links.is_multiple_of(1_000_000) => {
-                format!("{} million links", links / 1_000_000)
-            }
-            Self::Synthetic(links) if links.is_multiple_of(1_000) => {
-                format!("{} thousand links", links / 1_000)
-            }
-            Self::Synthetic(links) => format!("{links} links"),
+            Self::Synthetic { links, .. } => rows::spoken(*links) + " links",
             Self::Real(rows) => format!("the {} real links", rows.len()),
         }
     }
 
-    /// Writes the set into a snapshot at `path` in the order of numbers, and opens it as a node does.
-    pub(crate) fn write_snapshot(&self, path: PathBuf) -> Result<TemporarySnapshot> {
-        let file = TemporaryFile(path);
-        let temp_dir = file.0.parent().unwrap_or(Path::new(".")).to_owned();
-        let options = WriterOptions { generation: 1, built_at_unix_s: 0, hash_seed: 0, temp_dir };
-        let mut writer = Writer::create(&file.0, options)?;
+    /// Writes the set into a snapshot at `path`, in the order of numbers.
+    pub(crate) fn write_snapshot(&self, path: &Path, generation: u64) -> Result<()> {
+        let temp_dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let options = WriterOptions { generation, built_at_unix_s: 0, hash_seed: 0, temp_dir };
+        let mut writer = Writer::create(path, options)?;
         let domain = writer.add_domain(&domain())?;
         let (mut code, mut destination) = (Vec::new(), Vec::new());
         for n in 0..self.links() {
@@ -94,26 +95,30 @@ impl Links {
             writer.add_link(&link(domain, &code, &destination), n)?;
         }
         writer.finish(None, |_, _| ())?;
-        Ok(TemporarySnapshot { snapshot: open_mapped(&file.0)?, file })
+        Ok(())
     }
-}
-
-/// An open snapshot whose file goes when it is dropped.
-pub(crate) struct TemporarySnapshot {
-    pub(crate) snapshot: Snapshot,
-    #[expect(dead_code, reason = "held for its drop")]
-    file: TemporaryFile,
 }
 
 /// A file, or a directory with all that is in it, that is removed when this is dropped.
 pub(crate) struct TemporaryFile(pub(crate) PathBuf);
 
+impl TemporaryFile {
+    /// The name, free of what an interrupted run left behind.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        remove(&path);
+        Self(path)
+    }
+}
+
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        // What is left behind lies in target/bench, where the next run overwrites it.
-        let _ =
-            if self.0.is_dir() { std::fs::remove_dir_all(&self.0) } else { std::fs::remove_file(&self.0) };
+        remove(&self.0);
     }
+}
+
+/// What cannot be removed lies in target/bench, where the next run finds it in the way and says so.
+fn remove(path: &Path) {
+    let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
 }
 
 fn domain() -> Domain<'static> {

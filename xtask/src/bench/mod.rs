@@ -10,10 +10,17 @@ use anyhow::{Context, Result};
 use crate::setup::{self, Purpose};
 use crate::workspace::{Profile, Verdict, Workspace, succeeds};
 
-mod links;
+mod build;
+mod http;
 mod lookup;
+mod swap;
+
+mod links;
 mod machine;
+mod node;
 mod plot;
+mod process;
+mod reply;
 mod report;
 mod rows;
 mod stats;
@@ -41,11 +48,21 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Subject {
+    /// Redirects by carom, nginx and HAProxy: CPU time per request, requests per second
+    Http,
     /// Code in, destination out, against tables in memory and on disk
     Lookup,
+    /// From rows to a snapshot: time and memory
+    Build,
+    /// Latency of requests while snapshots are swapped
+    Swap,
     /// All of them, one after the other
     All,
 }
+
+/// Makes the allocator ask for huge pages: tables in memory are to have them as the mapped snapshot has. For this
+/// program only; programs under test run as they are shipped.
+const ALLOCATOR_SETTING: &str = "GLIBC_TUNABLES";
 
 /// How much of a benchmark to run.
 pub(crate) struct Effort {
@@ -65,19 +82,22 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
         full: options.full,
         rounds: if options.quick { stats::ROUNDS_MIN } else { 9 },
     };
-    let subjects = match options.subject {
-        Subject::All => vec![Subject::Lookup],
-        subject => vec![subject],
-    };
+    let real_links = workspace.root().join("examples/debian-homepages.csv");
+    let binaries = workspace.binaries(Profile::Release)?;
+    let (carom, tool) = (binaries.join("carom"), binaries.join("snapshot-tool"));
+    let benchmarks: [(Subject, &dyn Fn() -> Result<Report>); 4] = [
+        (Subject::Http, &|| http::run(&effort, &directory, &carom, &real_links)),
+        (Subject::Lookup, &|| lookup::run(&effort, &directory, &real_links)),
+        (Subject::Build, &|| build::run(&effort, &directory, &tool)),
+        (Subject::Swap, &|| swap::run(&effort, &directory, &carom)),
+    ];
     let mut reports = Vec::new();
-    for subject in subjects {
-        let report = match subject {
-            Subject::All | Subject::Lookup => {
-                lookup::run(&effort, &directory, &workspace.root().join("examples/debian-homepages.csv"))?
-            }
-        };
-        report.publish(&directory)?;
-        reports.push(report);
+    for (subject, measure) in benchmarks {
+        if [subject, Subject::All].contains(&options.subject) {
+            let report = measure()?;
+            report.publish(&directory)?;
+            reports.push(report);
+        }
     }
     if let Some(path) = &options.json {
         write_json(&reports, path)?;
@@ -100,7 +120,6 @@ fn run_release_build(workspace: &Workspace) -> Result<Verdict> {
     }
     let program = workspace.binaries(Profile::Release)?.join("xtask");
     let mut again = Command::new(&program);
-    // Peers that keep their tables in memory get huge pages from the allocator, as the mapped snapshot has them.
-    again.args(env::args_os().skip(1)).env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+    again.args(env::args_os().skip(1)).env(ALLOCATOR_SETTING, "glibc.malloc.hugetlb=1");
     Ok(Verdict::passed_if(succeeds(&mut again)?))
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::report::{Measurement, Metric, Report, rounded};
+use super::report::{Report, rounded};
 
 const WIDTH: i32 = 980;
 const LABELS_WIDTH: i32 = 330;
@@ -26,7 +26,7 @@ pub(crate) fn draw(report: &Report, path: &Path) -> Result<()> {
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 fn picture(report: &Report, path: &Path) -> Drawn {
-    let panels = panels(report);
+    let panels = report.panels();
     let bars: usize = panels.iter().map(|(_, bars)| bars.len()).sum();
     let height = TITLE_HEIGHT + panels.len() as i32 * HEADING_HEIGHT + bars as i32 * BAR_HEIGHT + 20;
     let area = SVGBackend::new(path, (WIDTH as u32, height as u32)).into_drawing_area();
@@ -63,17 +63,4 @@ fn picture(report: &Report, path: &Path) -> Drawn {
     }
     area.present()?;
     Ok(())
-}
-
-/// Measurements with the same case and metric, in the order in which they came.
-fn panels(report: &Report) -> Vec<((&str, Metric), Vec<&Measurement>)> {
-    let mut panels: Vec<((&str, Metric), Vec<&Measurement>)> = Vec::new();
-    for measurement in &report.measurements {
-        let key = (measurement.case.as_str(), measurement.metric);
-        match panels.iter_mut().find(|(found, _)| *found == key) {
-            Some((_, bars)) => bars.push(measurement),
-            None => panels.push((key, vec![measurement])),
-        }
-    }
-    panels
 }

@@ -17,8 +17,8 @@ pub(crate) struct Report {
     pub(crate) benchmark: &'static str,
     pub(crate) title: &'static str,
     pub(crate) machine: Machine,
-    /// The contestant that ratios are taken to.
-    pub(crate) baseline: &'static str,
+    /// The contestant that ratios are taken to, if there is any to compare.
+    pub(crate) baseline: Option<&'static str>,
     /// What a reader must know to judge the numbers, and what was left out and why.
     pub(crate) notes: Vec<String>,
     pub(crate) measurements: Vec<Measurement>,
@@ -43,7 +43,7 @@ pub(crate) struct Metric {
 }
 
 impl Report {
-    pub(crate) fn new(benchmark: &'static str, title: &'static str, baseline: &'static str) -> Self {
+    pub(crate) fn new(benchmark: &'static str, title: &'static str, baseline: Option<&'static str>) -> Self {
         Self {
             benchmark,
             title,
@@ -85,10 +85,24 @@ impl Report {
     /// Median of this measurement over that of the baseline in the same case.
     pub(crate) fn ratio(&self, measurement: &Measurement) -> Option<f64> {
         let Measurement { case, metric, .. } = measurement;
-        let baseline = self.measurements.iter().find(|other| {
-            other.case == *case && other.metric == *metric && other.contestant == self.baseline
-        })?;
+        let name = self.baseline?;
+        let same =
+            |other: &&Measurement| other.case == *case && other.metric == *metric && other.contestant == name;
+        let baseline = self.measurements.iter().find(same)?;
         Some(measurement.summary?.median / baseline.summary?.median)
+    }
+
+    /// Measurements with the same case and metric side by side, in the order in which they came.
+    pub(crate) fn panels(&self) -> Vec<((&str, Metric), Vec<&Measurement>)> {
+        let mut panels: Vec<((&str, Metric), Vec<&Measurement>)> = Vec::new();
+        for measurement in &self.measurements {
+            let key = (measurement.case.as_str(), measurement.metric);
+            match panels.iter_mut().find(|(found, _)| *found == key) {
+                Some((_, measurements)) => measurements.push(measurement),
+                None => panels.push((key, vec![measurement])),
+            }
+        }
+        panels
     }
 
     /// Prints the table and writes JSON and plot into `directory`.
@@ -105,11 +119,9 @@ impl Report {
 
     /// The table as text that is Markdown as well.
     pub(crate) fn table(&self) -> String {
-        let mut rows = vec![
-            ["case", "metric", "contestant", "median", "min", "max", &format!("ratio to {}", self.baseline)]
-                .map(str::to_owned),
-        ];
-        for measurement in &self.measurements {
+        let mut rows =
+            vec![["case", "metric", "contestant", "median", "min", "max", "ratio"].map(str::to_owned)];
+        for measurement in self.panels().into_iter().flat_map(|(_, measurements)| measurements) {
             let Measurement { case, metric, contestant, rounds: _, summary } = measurement;
             let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), rounded);
             rows.push([
@@ -122,7 +134,11 @@ impl Report {
                 self.ratio(measurement).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
             ]);
         }
-        let mut text = format!("{}\n{}\n\n", self.title, self.machine);
+        let mut text = format!("{}\n{}\n", self.title, self.machine);
+        if let Some(baseline) = self.baseline {
+            text.push_str(&format!("median of the rounds; ratio to {baseline}\n"));
+        }
+        text.push('\n');
         text.push_str(&aligned(&rows));
         for note in &self.notes {
             text.push_str(&format!("* {note}\n"));
@@ -200,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_ratio_is_taken_to_the_baseline_of_the_same_case() {
-        let mut report = Report::new("test", "Test", "ours");
+        let mut report = Report::new("test", "Test", Some("ours"));
         for (case, contestant, value) in [
             ("hit", "ours", 10.0),
             ("hit", "theirs", 30.0),
@@ -213,9 +229,7 @@ mod tests {
         let ratios: Vec<_> = report.measurements.iter().map(|found| report.ratio(found)).collect();
         assert_eq!(ratios, [Some(1.0), Some(2.5), Some(1.0), None]);
         assert!(
-            report
-                .table()
-                .contains("| hit   | time (ns) | theirs     |   25.0 | 20.0 | 30.0 |          2.50 |"),
+            report.table().contains("| hit   | time (ns) | theirs     |   25.0 | 20.0 | 30.0 |  2.50 |"),
             "{}",
             report.table()
         );

@@ -49,6 +49,16 @@ pub(crate) fn destination(n: u64, destination: &mut Vec<u8>) {
     destination.extend((0..16).map(|digit| b"0123456789abcdef"[(unique >> (60 - digit * 4) & 15) as usize]));
 }
 
+/// A number of rows as a person says it.
+pub(crate) fn spoken(rows: u64) -> String {
+    for (unit, name) in [(1_000_000, "million"), (1_000, "thousand")] {
+        if rows >= unit && rows.is_multiple_of(unit) {
+            return format!("{} {name}", rows / unit);
+        }
+    }
+    rows.to_string()
+}
+
 /// A small generator with a seed (SplitMix64, Vigna), so that every run asks the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);

@@ -29,7 +29,7 @@ pub(super) struct Environment {
 impl Environment {
     /// Fills the database in the order of its keys, which gives the fullest pages and the fewest levels.
     pub(super) fn fill(links: &Links, directory: &Path) -> Result<Self> {
-        let files = TemporaryFile(directory.join("lookup.lmdb"));
+        let files = TemporaryFile::new(directory.join("lookup.lmdb"));
         fs::create_dir_all(&files.0).with_context(|| format!("cannot make {}", files.0.display()))?;
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         let map_bytes = (1 << 26) + links.links() as usize * MAP_BYTES_PER_LINK;

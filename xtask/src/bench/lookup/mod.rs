@@ -8,10 +8,11 @@ use std::hint::black_box;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use snapshot_format::open_mapped;
 
 use super::Effort;
-use super::links::Links;
-use super::machine::{huge_page_bytes, memory_available_bytes, pin_to, thread_cpu_time};
+use super::links::{Links, TemporaryFile};
+use super::machine::{Pinned, huge_page_bytes, memory_available_bytes, thread_cpu_time};
 use super::report::{Metric, Report};
 use super::rows::Random;
 
@@ -110,16 +111,16 @@ fn ask<T: Table, const DEPENDENT: bool>(table: &T, questions: &Questions) -> u64
 
 /// Measures every size and returns what was found.
 pub(crate) fn run(effort: &Effort, directory: &Path, real_links: &Path) -> Result<Report> {
-    pin_to(CPU)?;
-    let mut report = Report::new("lookup", "Lookups: code in, destination copied out", snapshot::NAME);
-    let mut sets = vec![Links::real(real_links)?, Links::Synthetic(100_000)];
+    let _pinned = Pinned::to(CPU)?;
+    let mut report = Report::new("lookup", "Lookups: code in, destination copied out", Some(snapshot::NAME));
+    let mut sets = vec![Links::real(real_links)?, Links::synthetic(100_000)];
     if effort.quick {
-        sets.push(Links::Synthetic(1_000_000));
+        sets.push(Links::synthetic(1_000_000));
     } else {
-        sets.push(Links::Synthetic(10_000_000));
+        sets.push(Links::synthetic(10_000_000));
     }
     if effort.full {
-        sets.push(Links::Synthetic(100_000_000));
+        sets.push(Links::synthetic(100_000_000));
     } else {
         report.note("100 million links only with --full");
     }
@@ -131,8 +132,9 @@ pub(crate) fn run(effort: &Effort, directory: &Path, real_links: &Path) -> Resul
 
 fn measure(links: &Links, effort: &Effort, directory: &Path, report: &mut Report) -> Result<()> {
     println!("{}: filling the tables", links.name());
-    let snapshot = links.write_snapshot(directory.join(SNAPSHOT_FILE))?;
-    let snapshot = &snapshot.snapshot;
+    let file = TemporaryFile::new(directory.join(SNAPSHOT_FILE));
+    links.write_snapshot(&file.0, 1)?;
+    let snapshot = &open_mapped(&file.0)?;
     let (huge, all) = huge_page_bytes(SNAPSHOT_FILE);
     report.note(format!(
         "{}: {} of {} MiB of the snapshot lie in huge pages",

@@ -51,7 +51,7 @@ impl<'s> OpenAddressing<'s> {
             slots[slot][8..].copy_from_slice(&(offset as u64 + 1).to_le_bytes());
             offset = (offset + decoded.bytes).next_multiple_of(RECORD_ALIGNMENT);
         }
-        let file = TemporaryFile(directory.join("lookup.slots"));
+        let file = TemporaryFile::new(directory.join("lookup.slots"));
         fs::write(&file.0, slots.as_flattened()).context("cannot write the slots")?;
         drop(slots);
         let slots = Mapping::new(&File::open(&file.0)?)?;

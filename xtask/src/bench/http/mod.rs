@@ -1,0 +1,77 @@
+//! Redirects over HTTP: carom against nginx and HAProxy, each with the same links on a core of its own.
+//!
+//! A server runs on one CPU and wrk on another. What counts is the CPU time that a server uses per request, which
+//! neither the client nor an idle share of the core changes much; requests per second come second. Every round asks all
+//! servers, one after the other, and each comes first in some round.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Effort;
+use super::links::{Links, TemporaryFile};
+use super::report::{Metric, Report};
+
+mod check;
+mod peers;
+mod wrk;
+
+use peers::{Peer, Programs};
+use wrk::Load;
+
+/// The CPU of the server under test.
+const SERVER_CPU: usize = 0;
+
+/// The CPU of the load generator.
+const CLIENT_CPU: usize = 1;
+
+const COST: Metric = Metric { name: "CPU time per request", unit: "µs", more_is_better: false };
+const RATE: Metric = Metric { name: "requests per second", unit: "1/s", more_is_better: true };
+const BUSY: Metric =
+    Metric { name: "share of its core that the server used", unit: "%", more_is_better: false };
+
+/// Measures every way of asking and returns what was found.
+pub(crate) fn run(effort: &Effort, directory: &Path, carom: &Path, real_links: &Path) -> Result<Report> {
+    let mut report = Report::new("http", "Redirects over HTTP/1.1, one core each", Some(peers::NGINX));
+    let files = TemporaryFile::new(directory.join("http"));
+    std::fs::create_dir_all(&files.0).with_context(|| format!("cannot make {}", files.0.display()))?;
+    let links = Links::real(real_links)?;
+    let programs = Programs { directory: &files.0, carom };
+    let peers = programs.start(&links, &mut report)?;
+    for peer in &peers {
+        let example =
+            check::check(peer.address, &links).with_context(|| format!("{} is wrong", peer.name))?;
+        report.note(format!("{}: {}", peer.name, example));
+    }
+    let seconds = if effort.quick { 2 } else { 5 };
+    for load in wrk::LOADS {
+        let script = load.write_script(&files.0, &links)?;
+        println!("{}", load.name);
+        for round in 0..effort.rounds.min(7) {
+            for turn in 0..peers.len() {
+                let peer = &peers[(turn + round) % peers.len()];
+                measure(peer, load, &script, seconds, &mut report)?;
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn measure(peer: &Peer, load: &Load, script: &Path, seconds: u32, report: &mut Report) -> Result<()> {
+    let before = peer.process.cpu_time();
+    let done = load.run(peer.address, script, seconds)?;
+    let used = (peer.process.cpu_time() - before).as_secs_f64();
+    ensure!(
+        done.other_than_redirects == 0,
+        "{} answered with {} errors",
+        peer.name,
+        done.other_than_redirects
+    );
+    if let Some(errors) = done.socket_errors {
+        report.note(format!("{}, {}: {errors}", load.name, peer.name));
+    }
+    report.add(load.name, COST, peer.name, used / done.requests as f64 * 1e6);
+    report.add(load.name, RATE, peer.name, done.requests as f64 / done.seconds);
+    report.add(load.name, BUSY, peer.name, used / done.seconds * 100.0);
+    Ok(())
+}
