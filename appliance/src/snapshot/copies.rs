@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{Advice, FallocateFlags};
 use rustix::io::Errno;
 use snapshot_format::layout::Header;
 
@@ -107,6 +107,9 @@ impl Copies {
         }
         unnamed.file.set_permissions(Permissions::from_mode(0o400))?;
         unnamed.file.sync_all()?;
+        // What was written lies in the page cache in small pages, and would be mapped so. Read again, it comes in huge ones:
+        // a third less per lookup in 10 million links. A refusal changes nothing but that.
+        let _ = rustix::fs::fadvise(&unnamed.file, 0, None, Advice::DontNeed);
         Ok(unnamed)
     }
 
