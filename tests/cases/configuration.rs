@@ -197,11 +197,8 @@ fn one_port_on_every_address_of_both_families_is_served() {
 
 #[test]
 fn a_node_needs_no_root_and_says_what_it_may_not_read() {
-    if !here::is_root() {
-        // Then every other case has shown it.
-        return;
-    }
-    let site = fixture::site().as_nobody();
+    let site = fixture::site();
+    let site = if here::is_root() { site.as_nobody() } else { site };
     let node = site.start();
     node.ask_everywhere(lab::peer::get(fixture::GO, "/plain"), |reply| assert_eq!(reply.status, 302));
     let secret = site.stage();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lab::load::{Load, Plan, Steady};
-use lab::{Node, Peer, SOON, Site, eventually};
+use lab::{Node, Peer, SOON, Site, eventually, here};
 use rustix::process::Signal;
 
 use crate::fixture::{self, GO};
