@@ -21,6 +21,9 @@ pub struct Swapper {
     requests: Sender<Reload>,
 }
 
+/// What `nice -n 19` gives.
+const LEAST_PRIORITY: i32 = 19;
+
 /// SIGHUP: look at the file now.
 struct Reload;
 
@@ -104,6 +107,10 @@ impl Worker {
     }
 
     fn watch(mut self, asked: &Receiver<Reload>, poll_interval: Option<Duration>) {
+        // On Linux this is the priority of the thread. Copying and proving gigabytes takes no time slice from a shard.
+        if let Err(error) = rustix::process::setpriority_process(None, LEAST_PRIORITY) {
+            tracing::warn!(%error, "cannot lower the priority of the thread for snapshots");
+        }
         let mut looked_at = Instant::now();
         loop {
             let until_look = poll_interval.map(|interval| interval.saturating_sub(looked_at.elapsed()));

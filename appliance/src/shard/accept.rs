@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags};
 use socket2::Socket;
 
-use crate::limits::ACCEPTS_PER_TURN_MAX;
+use crate::limits::{ACCEPTS_PER_TURN_MAX, BACKLOG};
 use crate::metrics::{Closed, Shed};
 use crate::redirect::{Stamp, reply};
 
@@ -27,11 +28,12 @@ pub(super) fn listener_index(number: u64) -> Option<usize> {
     (number >= LISTENER_NUMBERS).then_some((number & u64::from(u32::MAX)) as usize)
 }
 
-/// A listening socket of a shard.
-pub(super) struct Listener {
-    socket: Socket,
-    /// Reports nothing until the next tick, because `accept` failed.
-    paused: bool,
+/// The listening sockets of a shard. Whoever runs the shard has a weak handle of them, to make them deaf if the shard dies.
+#[derive(Default)]
+pub(super) struct Listeners {
+    sockets: Rc<Vec<Socket>>,
+    /// Which of them report nothing until the next tick, because `accept` failed.
+    paused: Vec<bool>,
 }
 
 /// When the log last said that `accept` failed.
@@ -42,20 +44,20 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Shard {
     /// Begins to accept connections from `sockets`.
-    pub(super) fn open(&mut self, sockets: Vec<Socket>) -> Result<(), Errno> {
-        for socket in sockets {
-            let number = LISTENER_NUMBERS | self.listeners.len() as u64;
-            self.ready.add_listener(socket.as_fd(), number)?;
-            self.listeners.push(Listener { socket, paused: false });
+    pub(super) fn open(&mut self, sockets: Rc<Vec<Socket>>) -> Result<(), Errno> {
+        for (index, socket) in sockets.iter().enumerate() {
+            self.ready.add_listener(socket.as_fd(), LISTENER_NUMBERS | index as u64)?;
         }
+        self.listeners = Listeners { paused: vec![false; sockets.len()], sockets };
         Ok(())
     }
 
-    /// Takes connections that wait on a listener, at most [`ACCEPTS_PER_TURN_MAX`]; what is left is reported again.
-    pub(super) fn accept(&mut self, index: usize) {
+    /// Takes connections that wait on a listener, at most [`ACCEPTS_PER_TURN_MAX`]; what is left is reported again. True if
+    /// there may be more.
+    pub(super) fn accept(&mut self, index: usize) -> bool {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
-            let Some(listener) = self.listeners.get(index) else { return };
-            match rustix::net::acceptfrom_with(&listener.socket, SocketFlags::CLOEXEC) {
+            let Some(listener) = self.listeners.sockets.get(index) else { return false };
+            match rustix::net::acceptfrom_with(listener, SocketFlags::CLOEXEC) {
                 Ok((socket, peer)) => {
                     self.counters.accepted();
                     match peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
@@ -64,7 +66,7 @@ impl Shard {
                         None => self.counters.closed(Closed::SocketError),
                     }
                 }
-                Err(Errno::AGAIN) => return,
+                Err(Errno::AGAIN) => return false,
                 // The client gave up in the queue, or the network failed for it (accept(2), "Error handling").
                 Err(
                     Errno::INTR
@@ -79,35 +81,44 @@ impl Shard {
                     | Errno::OPNOTSUPP
                     | Errno::PERM,
                 ) => {}
-                Err(error) => return self.pause(index, error),
+                Err(error) => {
+                    self.pause(index, error);
+                    return false;
+                }
             }
         }
+        true
     }
 
     /// Listeners that were paused try again.
     pub(super) fn resume_listeners(&mut self) {
-        for (index, listener) in self.listeners.iter_mut().enumerate().filter(|(_, listener)| listener.paused)
+        let Listeners { sockets, paused } = &mut self.listeners;
+        for (index, (socket, paused)) in
+            sockets.iter().zip(paused).enumerate().filter(|(_, (_, paused))| **paused)
         {
             let number = LISTENER_NUMBERS | index as u64;
-            listener.paused = self.ready.resume_listener(listener.socket.as_fd(), number).is_err();
+            *paused = self.ready.resume_listener(socket.as_fd(), number).is_err();
         }
     }
 
     /// Lets handshakes under way complete, and ignores new ones.
-    pub(super) fn ignore_new_clients(&mut self) {
-        for listener in &self.listeners {
-            if let Err(error) = ignore_new_handshakes(&listener.socket) {
+    pub(super) fn ignore_new_clients(&self) {
+        for listener in self.listeners.sockets.iter() {
+            if let Err(error) = ignore_new_handshakes(listener) {
                 tracing::warn!(%error, "cannot filter handshakes: connections may be reset when the listeners close");
             }
         }
     }
 
-    /// Takes what waits in the queues, and closes the listeners.
+    /// Takes what waits in the queues, which no longer grow, and closes the listeners.
     pub(super) fn close_listeners(&mut self) {
-        for index in 0..self.listeners.len() {
-            self.accept(index);
+        for index in 0..self.listeners.sockets.len() {
+            let mut rounds_left = BACKLOG.max / ACCEPTS_PER_TURN_MAX as u64;
+            while self.accept(index) && rounds_left > 0 {
+                rounds_left -= 1;
+            }
         }
-        self.listeners.clear();
+        self.listeners = Listeners::default();
     }
 
     /// Finds a place for a connection, or sheds it.
@@ -165,10 +176,9 @@ impl Shard {
                 "cannot accept connections; they wait in the queue (said once a minute)"
             );
         }
-        let listener = &mut self.listeners[index];
-        listener.paused = true;
         let number = LISTENER_NUMBERS | index as u64;
+        let paused = self.ready.pause_listener(self.listeners.sockets[index].as_fd(), number);
         // If even this fails, the listener is reported again at once, and a turn is spent on it: nothing is lost.
-        let _ = self.ready.pause_listener(listener.socket.as_fd(), number);
+        self.listeners.paused[index] = paused.is_ok();
     }
 }

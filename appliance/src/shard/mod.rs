@@ -44,7 +44,7 @@ use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BY
 use crate::metrics::ShardCounters;
 use crate::snapshot::{Slot, View};
 
-use accept::{AcceptComplained, Listener, listener_index};
+use accept::{AcceptComplained, Listeners, listener_index};
 use clock::Clock;
 use deadlines::Deadlines;
 use readiness::ReadySet;
@@ -91,7 +91,7 @@ struct Shard {
     clock: Clock,
     ready: Rc<ReadySet>,
     events: Vec<Event>,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     accept_complained: AcceptComplained,
     table: Table<Session>,
     /// How many sessions of the table were shed.
@@ -126,7 +126,7 @@ impl Shard {
             clock: Clock::new(now, SystemTime::now()),
             ready: Rc::new(ReadySet::new()?),
             events: Vec::with_capacity(EVENTS_PER_TURN_MAX),
-            listeners: Vec::new(),
+            listeners: Listeners::default(),
             accept_complained: None,
             table: Table::with_capacity(sessions_max),
             shed_farewells: 0,
@@ -152,7 +152,10 @@ impl Shard {
         for event in &events {
             let number = event.data.u64();
             match listener_index(number) {
-                Some(index) => self.accept(index),
+                Some(index) => {
+                    // What is left is reported again.
+                    self.accept(index);
+                }
                 None => self.serve(Key::from_bits(number), event.flags),
             }
         }
@@ -163,7 +166,7 @@ impl Shard {
 /// Runs a shard on the executor of this thread until the node has drained.
 ///
 /// Two tasks share it: one serves whenever a socket is ready, this one ticks. Neither holds it across a wait.
-async fn run(seed: Seed, sockets: Vec<Socket>) -> Result<(), Errno> {
+async fn run(seed: Seed, sockets: Rc<Vec<Socket>>) -> Result<(), Errno> {
     let mut shard = Shard::new(seed)?;
     shard.open(sockets)?;
     let ready = Rc::clone(&shard.ready);

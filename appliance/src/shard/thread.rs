@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -82,7 +84,7 @@ impl ShardThread {
         let thread = thread::Builder::new()
             .name(format!("{THREAD_NAME}{index}"))
             .spawn(move || {
-                live(seed, cpu, &opened, &up, Farewell { index, in_order: false, ended: Some(ended) });
+                live(seed, cpu, &opened, &up, Farewell::new(index, ended));
             })
             .map_err(|source| StartError::Thread { index, source })?;
         match started.recv() {
@@ -122,10 +124,22 @@ struct Farewell<F: FnOnce(ShardEnd)> {
     index: u32,
     in_order: bool,
     ended: Option<F>,
+    listeners: Weak<Vec<Socket>>,
+}
+
+impl<F: FnOnce(ShardEnd)> Farewell<F> {
+    fn new(index: u32, ended: F) -> Self {
+        Self { index, in_order: false, ended: Some(ended), listeners: Weak::new() }
+    }
 }
 
 impl<F: FnOnce(ShardEnd)> Drop for Farewell<F> {
     fn drop(&mut self) {
+        // glommio may leave a task behind when another panics. Its listeners would go on taking their share of connections,
+        // for nobody; deaf ones leave that share to the other shards.
+        for listener in self.listeners.upgrade().iter().flat_map(|listeners| listeners.iter()) {
+            let _ = listener.shutdown(Shutdown::Read);
+        }
         if let Some(ended) = self.ended.take() {
             ended(ShardEnd { index: self.index, in_order: self.in_order });
         }
@@ -155,6 +169,8 @@ fn live<F: FnOnce(ShardEnd)>(
         farewell.ended = None;
         return;
     };
+    let sockets = Rc::new(sockets);
+    farewell.listeners = Rc::downgrade(&sockets);
     let index = seed.index;
     match executor.run(run(seed, sockets)) {
         Ok(()) => farewell.in_order = true,
@@ -215,6 +231,16 @@ fn executor_fix(reason: &str, io_uring_disabled: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpStream};
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use crate::control::drain::Stage;
+    use crate::limits::{ConnectionLimits, HttpLimits};
+    use crate::metrics::ShardCells;
+    use crate::shard::listen::Bound;
+
     use super::*;
 
     #[test]
@@ -231,6 +257,65 @@ mod tests {
             let fix = executor_fix(reason, sysctl);
             assert!(fix.contains(expected), "{reason}, {sysctl:?}: {fix}");
         }
+    }
+
+    fn seed(limits: HttpLimits) -> Seed {
+        Seed {
+            index: 0,
+            limits,
+            connections: ConnectionLimits { per_shard_max: 16, per_source_max: 16 },
+            shed_farewells_max: 1,
+            server: Vec::new(),
+            slot: Arc::default(),
+            stage: Arc::default(),
+            counters: ShardCells::new(0, Instant::now()).0,
+            sampler: None,
+        }
+    }
+
+    /// Starts a shard on a free port; the receiver gets its end.
+    fn start(seed: Seed) -> (ShardThread, SocketAddr, Receiver<ShardEnd>) {
+        let bound = Bound::new(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+        let address = bound.addresses()[0];
+        let (end, ended) = channel();
+        let shard = ShardThread::start(seed, usable_cpus().unwrap()[0], move |ended| {
+            end.send(ended).unwrap();
+        });
+        let shard = shard.unwrap_or_else(|error| panic!("{error}"));
+        shard.serve(bound.listen(16).unwrap().remove(0));
+        (shard, address, ended)
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_shard_that_dies_says_so_and_takes_no_more_connections() {
+        // A deadline that no clock can express is a bug that makes the shard panic at its first connection.
+        let limits = HttpLimits { header_timeout: Duration::MAX, ..HttpLimits::default() };
+        let (shard, address, ended) = start(seed(limits));
+        let mut first = TcpStream::connect(address).unwrap();
+        assert_eq!(ended.recv_timeout(PATIENCE), Ok(ShardEnd { index: 0, in_order: false }));
+        let refused = TcpStream::connect(address).err().map(|error| error.kind());
+        assert_eq!(refused, Some(io::ErrorKind::ConnectionRefused));
+        shard.join();
+        assert_eq!(first.read(&mut [0]).unwrap_or(0), 0);
+    }
+
+    #[test]
+    fn a_shard_without_a_snapshot_answers_503_and_ends_when_the_node_has_drained() {
+        let seed = seed(HttpLimits::default());
+        let stage = Arc::clone(&seed.stage);
+        let (shard, address, ended) = start(seed);
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"GET /a HTTP/1.1\r\nHost: go.example\r\n\r\n").unwrap();
+        let mut reply = [0; 12];
+        client.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"HTTP/1.1 503");
+        drop(client);
+        stage.enter(Stage::Closing);
+        assert_eq!(ended.recv_timeout(PATIENCE), Ok(ShardEnd { index: 0, in_order: true }));
+        shard.join();
+        assert!(TcpStream::connect(address).is_err());
     }
 
     #[test]
