@@ -54,6 +54,10 @@ fn clients_that_connect_for_each_request_are_answered_or_refused_but_never_reset
         node.signal(Signal::TERM);
         let tally = load.finish();
         assert_eq!(node.end(SOON).code(), Some(0), "round {round}");
+        if !here::is_root() && node.log().contains("cannot filter handshakes") {
+            here::not_run("connecting while a node drains: this user may not attach filters to sockets");
+            return;
+        }
         assert_eq!(
             (tally.wrong, tally.lost, tally.lost_before_first),
             (0, 0, 0),
