@@ -16,12 +16,12 @@ pub struct Bound {
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; {fix}")]
+#[error("cannot listen on {address}: {error}; {fix}")]
 pub struct ListenError {
     /// As configured.
     pub address: SocketAddr,
     /// What the kernel says.
-    pub source: io::Error,
+    pub error: io::Error,
     /// What an operator can do about it.
     pub fix: String,
 }
@@ -35,11 +35,7 @@ impl Bound {
     pub fn new(addresses: &[SocketAddr], shards: usize) -> Result<Self, ListenError> {
         let mut bound = Self { addresses: Vec::new(), shards: (0..shards).map(|_| Vec::new()).collect() };
         for &address in addresses {
-            bound.add(address).map_err(|source| ListenError {
-                address,
-                fix: fix(&source, address),
-                source,
-            })?;
+            bound.add(address).map_err(|error| ListenError { address, fix: fix(&error, address), error })?;
         }
         Ok(bound)
     }
@@ -58,10 +54,10 @@ impl Bound {
     pub fn listen(self, backlog: u32) -> Result<Vec<Vec<Socket>>, ListenError> {
         for sockets in &self.shards {
             for (socket, &address) in sockets.iter().zip(&self.addresses) {
-                socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX)).map_err(|source| ListenError {
+                socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX)).map_err(|error| ListenError {
                     address,
-                    fix: fix(&source, address),
-                    source,
+                    fix: fix(&error, address),
+                    error,
                 })?;
             }
         }

@@ -37,12 +37,12 @@ pub struct ShardEnd {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The thread.
-    #[error("cannot start the thread of shard {index}: {source}; raise TasksMax= or `ulimit -u`")]
+    #[error("cannot start the thread of shard {index}: {error}; raise TasksMax= or `ulimit -u`")]
     Thread {
         /// Which shard.
         index: u32,
         /// What the kernel says.
-        source: io::Error,
+        error: io::Error,
     },
     /// The executor.
     #[error("cannot start the executor of shard {index}: {reason}; {fix}")]
@@ -86,7 +86,7 @@ impl ShardThread {
             .spawn(move || {
                 live(seed, cpu, &opened, &up, Farewell::new(index, ended));
             })
-            .map_err(|source| StartError::Thread { index, source })?;
+            .map_err(|error| StartError::Thread { index, error })?;
         match started.recv() {
             Ok(Ok(())) => Ok(Self { index, sockets, thread }),
             Ok(Err(reason)) => {
@@ -238,7 +238,7 @@ mod tests {
 
     use crate::control::drain::Stage;
     use crate::limits::{ConnectionLimits, HttpLimits};
-    use crate::metrics::ShardCells;
+    use crate::metrics::{Closed, ShardCells};
     use crate::shard::listen::Bound;
 
     use super::*;
@@ -299,6 +299,31 @@ mod tests {
         assert_eq!(refused, Some(io::ErrorKind::ConnectionRefused));
         shard.join();
         assert_eq!(first.read(&mut [0]).unwrap_or(0), 0);
+    }
+
+    #[test]
+    fn a_request_that_makes_us_panic_costs_its_connection_alone() {
+        // Here the protocol itself panics, when it has answered.
+        let limits = HttpLimits { idle_timeout: Duration::MAX, ..HttpLimits::default() };
+        let (counters, cells) = ShardCells::new(0, Instant::now());
+        let seed = Seed { counters, ..seed(limits) };
+        let stage = Arc::clone(&seed.stage);
+        let (shard, address, ended) = start(seed);
+        let mut neighbour = TcpStream::connect(address).unwrap();
+        for _ in 0..3 {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(b"GET /a HTTP/1.1\r\nHost: go.example\r\n\r\n").unwrap();
+            assert_eq!(client.read(&mut [0; 64]).unwrap(), 0);
+        }
+        neighbour.write_all(b"GET /a HTTP/1.0\r\n\r\n").unwrap();
+        let mut reply = [0; 12];
+        neighbour.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"HTTP/1.1 503");
+        assert_eq!(cells.closed(Closed::Defect), 3);
+        drop(neighbour);
+        stage.enter(Stage::Closing);
+        assert_eq!(ended.recv_timeout(PATIENCE), Ok(ShardEnd { index: 0, in_order: true }));
+        shard.join();
     }
 
     #[test]

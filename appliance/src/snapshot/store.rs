@@ -76,14 +76,14 @@ pub struct Opened {
 pub enum StartError {
     /// The directory for copies.
     #[error(
-        "cannot keep copies of snapshots below {}: {source}; make the directory writable for this user, or set \
+        "cannot keep copies of snapshots below {}: {error}; make the directory writable for this user, or set \
          node.state_dir", state_dir.display()
     )]
     StateDirectory {
         /// As configured.
         state_dir: PathBuf,
         /// What the kernel says.
-        source: io::Error,
+        error: io::Error,
     },
     /// Neither the file nor a copy.
     #[error("no snapshot to serve: {error}, and there is no good copy of an earlier one in {}; {fix}", copies.display())]
@@ -153,7 +153,7 @@ impl Store {
     /// There is nothing to serve, or no place for copies; the message names the fix.
     pub fn open(settings: settings::Snapshot, state_dir: &Path) -> Result<Opened, StartError> {
         let copies = Copies::open(state_dir)
-            .map_err(|source| StartError::StateDirectory { state_dir: state_dir.to_owned(), source })?;
+            .map_err(|error| StartError::StateDirectory { state_dir: state_dir.to_owned(), error })?;
         let mut store = Self { settings, copies, serving: None, seen: None, lock_complained: false };
         let kept = store.copies.list().unwrap_or_default();
         let published = store.peek().map(|header| header.generation).unwrap_or(0);
