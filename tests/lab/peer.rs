@@ -162,9 +162,17 @@ impl Peer {
     /// Reads what comes next into the buffer; 0 at the end.
     fn read_more(&mut self) -> Result<usize, Trouble> {
         let mut chunk = [0; 16 * 1024];
-        let bytes = self.stream.read(&mut chunk).map_err(|error| Trouble::of(&error))?;
-        self.received.extend_from_slice(&chunk[..bytes]);
-        Ok(bytes)
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(bytes) => {
+                    self.received.extend_from_slice(&chunk[..bytes]);
+                    return Ok(bytes);
+                }
+                // A socket with a timeout is interrupted when the process is stopped and continued.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Trouble::of(&error)),
+            }
+        }
     }
 
     /// Waits until the other side has closed, by FIN or reset, and returns what it said before and was not yet read.
@@ -239,7 +247,7 @@ impl Peer {
         self.stream.set_nonblocking(false).unwrap();
         match sent {
             Ok(sent) => Ok(sent),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
             Err(error) => Err(Trouble::of(&error)),
         }
     }
