@@ -264,22 +264,23 @@ impl Store {
         })
     }
 
-    /// Maps a copy, brings it into memory, checks every byte, and locks it there if that is wanted.
+    /// Maps a copy, brings it into memory, locks it there if that is wanted, and checks every byte.
     fn prove(&mut self, file: &File) -> Result<(Snapshot<Mapping>, bool), Fault> {
         if file.metadata().map_err(|error| Fault::io("read the copy", &error))?.len() == 0 {
             return Err(Fault { reason: Swap::Invalid, message: "the file is empty".into() });
         }
         let mapping = Mapping::new(file).map_err(|error| Fault::io("map the copy", &error))?;
         mapping.populate().map_err(|error| Fault::io("read the copy into memory", &error))?;
-        let snapshot = Snapshot::open(mapping).map_err(|error| Fault::invalid(&error))?;
+        // Locked before it is checked: no page can go between the check and the last answer.
         let locked = self.settings.lock_memory
-            && match snapshot.backing().lock() {
+            && match mapping.lock() {
                 Ok(()) => true,
                 Err(error) => {
                     self.complain_about_lock(&error);
                     false
                 }
             };
+        let snapshot = Snapshot::open(mapping).map_err(|error| Fault::invalid(&error))?;
         Ok((snapshot, locked))
     }
 
@@ -308,7 +309,10 @@ impl Store {
             return Ok(Judged::Serving);
         }
         let message = if generation < served {
-            format!("its generation {generation} is older than {served}, which is served")
+            format!(
+                "its generation {generation} is older than {served}, which is served: publish it with a newer one \
+                 (`snapshot-tool build --generation`)"
+            )
         } else {
             format!("its generation {generation} is served already, with other content: give it a new number")
         };
