@@ -21,8 +21,9 @@ pub struct Swapper {
     requests: Sender<Reload>,
 }
 
-/// What `nice -n 19` gives.
-const LEAST_PRIORITY: i32 = 19;
+/// A tenth of a shard's weight on a CPU that both want: a shard hardly notices it, and on a machine that is busy all over a
+/// new snapshot still comes within seconds.
+const NICE: i32 = 10;
 
 /// SIGHUP: look at the file now.
 struct Reload;
@@ -107,8 +108,8 @@ impl Worker {
     }
 
     fn watch(mut self, asked: &Receiver<Reload>, poll_interval: Option<Duration>) {
-        // On Linux this is the priority of the thread. Copying and proving gigabytes takes no time slice from a shard.
-        if let Err(error) = rustix::process::setpriority_process(None, LEAST_PRIORITY) {
+        // On Linux this is the priority of the thread. Copying and proving gigabytes can wait for shards.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
             tracing::warn!(%error, "cannot lower the priority of the thread for snapshots");
         }
         let mut looked_at = Instant::now();
