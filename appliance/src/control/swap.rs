@@ -2,6 +2,7 @@
 //! health may wait for.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -107,6 +108,16 @@ impl Worker {
         self.state.not_swapped(reason, Some(error));
     }
 
+    /// Looks, and outlives a defect of ours: a file that makes the program panic is refused like any other bad one. Without
+    /// this thread no snapshot would ever be swapped again, and nobody would hear of it.
+    fn look_and_survive(&mut self, asked: bool) {
+        if catch_unwind(AssertUnwindSafe(|| self.look(asked))).is_err() {
+            let error =
+                "the file makes the program panic, which is a defect of the program: the log has the place";
+            self.refuse(Refused { reason: Swap::Invalid, error: error.into() });
+        }
+    }
+
     fn watch(mut self, asked: &Receiver<Reload>, poll_interval: Option<Duration>) {
         // On Linux this is the priority of the thread. Copying and proving gigabytes can wait for shards.
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -118,12 +129,12 @@ impl Worker {
             let pause = until_look.unwrap_or(Duration::MAX).min(SNAPSHOT_REAP);
             match asked.recv_timeout(pause) {
                 Ok(Reload) => {
-                    self.look(true);
+                    self.look_and_survive(true);
                     looked_at = Instant::now();
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if poll_interval.is_some_and(|interval| looked_at.elapsed() >= interval) {
-                        self.look(false);
+                        self.look_and_survive(false);
                         looked_at = Instant::now();
                     }
                 }
