@@ -39,7 +39,10 @@ fn stored(text: &[u8]) -> PathBuf {
         let descriptor = rustix::fs::memfd_create("rows", rustix::fs::MemfdFlags::empty());
         File::from(descriptor.expect("Linux makes files in memory"))
     });
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text)).expect("memory takes bytes");
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(text))
+        .expect("memory takes bytes");
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
