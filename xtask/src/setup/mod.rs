@@ -88,7 +88,7 @@ pub(crate) fn prepare(purposes: &[Purpose]) -> Vec<NotRun> {
     if missing.is_empty() {
         println!("set-up: nothing to install for {}", listed(purposes));
     } else {
-        println!("set-up: {} Debian packages are missing", missing.len());
+        println!("set-up: Debian packages that are missing: {}", missing.len());
         for need in needs.iter().filter(|need| missing.contains(need.package)) {
             println!("  {:<14} for {}: {}", need.package, listed(need.purposes), need.reason);
         }

@@ -61,7 +61,8 @@ fn installed(listing: &str) -> BTreeSet<&str> {
 
 fn has_lists() -> bool {
     let Ok(entries) = fs::read_dir("/var/lib/apt/lists") else { return false };
-    entries.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with("_Packages"))
+    // The lists may be kept compressed, under a further ending.
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
 }
 
 fn apt_get(arguments: &[&str]) -> Result<(), InstallError> {
