@@ -2,24 +2,25 @@
 
 use ebpf_abi::{Address, Protocol};
 
-/// What the packet carries.
+/// What the packet carries: a number and not an enum, so that the kernel's tables can make the verifier forget it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Transport {
+pub struct Transport(pub(crate) u8);
+
+impl Transport {
     /// Not read yet, or nothing that the guard reads.
-    #[default]
-    Other,
+    pub const OTHER: Self = Self(0);
     /// A TCP segment.
-    Tcp,
+    pub const TCP: Self = Self(1);
     /// A UDP datagram.
-    Udp,
+    pub const UDP: Self = Self(2);
     /// An echo request of either ICMP.
-    Echo,
+    pub const ECHO: Self = Self(3);
     /// An ICMP message about a packet of ours.
-    IcmpError,
+    pub const ICMP_ERROR: Self = Self(4);
     /// "Packet too big", "fragmentation needed".
-    TooBig,
+    pub const TOO_BIG: Self = Self(5);
     /// A neighbour discovery message with a hop limit of 255.
-    NeighbourDiscovery,
+    pub const NEIGHBOUR_DISCOVERY: Self = Self(6);
 }
 
 /// The packet as far as it has been read; zero where it has not.
@@ -67,7 +68,7 @@ impl Flow {
     /// Whether the segment asks for a new connection.
     #[inline(always)]
     pub const fn opens(&self) -> bool {
-        matches!(self.transport, Transport::Tcp) && self.tcp_flags & (flag::SYN | flag::ACK) == flag::SYN
+        matches!(self.transport, Transport::TCP) && self.tcp_flags & (flag::SYN | flag::ACK) == flag::SYN
     }
 
     /// What the packet is counted as.

@@ -42,10 +42,10 @@ fn icmp<P: Packet>(packet: &P, flow: &Flow) -> Result<Transport, Reason> {
         return Err(Reason::Truncated);
     };
     Ok(match (header.byte::<0>(), header.byte::<1>()) {
-        (3, 4) => Transport::TooBig,
-        (3 | 11 | 12, _) => Transport::IcmpError,
-        (8, 0) => Transport::Echo,
-        _ => Transport::Other,
+        (3, 4) => Transport::TOO_BIG,
+        (3 | 11 | 12, _) => Transport::ICMP_ERROR,
+        (8, 0) => Transport::ECHO,
+        _ => Transport::OTHER,
     })
 }
 

@@ -75,12 +75,12 @@ fn icmp<P: Packet>(packet: &P, flow: &Flow, hop_limit: u8) -> Result<Transport, 
         return Err(Reason::Truncated);
     };
     Ok(match header.byte::<0>() {
-        2 => Transport::TooBig,
-        1 | 3 | 4 => Transport::IcmpError,
-        128 => Transport::Echo,
+        2 => Transport::TOO_BIG,
+        1 | 3 | 4 => Transport::ICMP_ERROR,
+        128 => Transport::ECHO,
         // RFC 4861, 6.1 and 7.1: a hop limit below 255 proves that the message came through a router.
-        133..=137 if hop_limit == 255 => Transport::NeighbourDiscovery,
-        _ => Transport::Other,
+        133..=137 if hop_limit == 255 => Transport::NEIGHBOUR_DISCOVERY,
+        _ => Transport::OTHER,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use ebpf_abi::maps::{LISTED_ALLOW, LISTED_DENY};
 use ebpf_abi::{
-    ADMIN_PORTS_MAX, Action, Address, BanKey, BanKind, Family, Mode, PROTECTED_MAX,
+    ADMIN_PORTS_MAX, Action, Address, BanKey, BanKind, Family, Mode, PORTS_PER_VIP_MAX, PROTECTED_MAX,
     Policy, ROLE_MANAGEMENT, ROLE_ROUTING, Reason, Stage, Vip,
 };
 
@@ -91,7 +91,7 @@ impl Bench {
         let mut reason = self.banned(tables, policy, now_ns, alive);
         if reason.is_none() {
             reason = match self.flow.transport {
-                Transport::Tcp if !self.flow.opens() => self.stray(tables, policy, now_ns, alive),
+                Transport::TCP if !self.flow.opens() => self.stray(tables, policy, now_ns, alive),
                 _ => self.limited(tables, policy, now_ns, alive),
             };
         }
@@ -106,7 +106,7 @@ impl Bench {
                 }
             }
             (Some(reason), _) => reason,
-            (None, Transport::IcmpError) => Reason::IcmpError,
+            (None, Transport::ICMP_ERROR) => Reason::IcmpError,
             (None, _) => Reason::Accepted,
         }
     }
@@ -159,7 +159,9 @@ impl Bench {
                 if self.flow.destination.family() == Family::V4 {
                     return Err(Reason::NotVip);
                 }
-                tables.vip(&self.flow.destination).ok_or(Reason::NotVip)
+                let vip = tables.vip(&self.flow.destination).ok_or(Reason::NotVip)?;
+                // And must not pass for an IPv4 neighbour: the kernel drops such a source as well.
+                if self.flow.source.family() == Family::V4 { Err(Reason::BadSource) } else { Ok(vip) }
             }
             ETHERTYPE_ARP => Err(Reason::Arp),
             _ => Err(Reason::NotIp),
@@ -185,9 +187,9 @@ impl Bench {
     fn spared(&self, policy: &Policy, roles: u64) -> Option<Reason> {
         let flow = &self.flow;
         match flow.transport {
-            Transport::TooBig => Some(Reason::TooBig),
-            Transport::NeighbourDiscovery => Some(Reason::NeighbourDiscovery),
-            Transport::Tcp => {
+            Transport::TOO_BIG => Some(Reason::TooBig),
+            Transport::NEIGHBOUR_DISCOVERY => Some(Reason::NeighbourDiscovery),
+            Transport::TCP => {
                 let bgp = flow.destination_port == PORT_BGP || flow.source_port == PORT_BGP;
                 if bgp && roles & ROLE_ROUTING != 0 {
                     return Some(Reason::Routing);
@@ -199,12 +201,12 @@ impl Bench {
                 }
                 None
             }
-            Transport::Udp => {
+            Transport::UDP => {
                 let port = flow.destination_port;
                 let bfd = port == PORTS_BFD[0] || port == PORTS_BFD[1] || port == PORTS_BFD[2];
                 if bfd && roles & ROLE_ROUTING != 0 { Some(Reason::Routing) } else { None }
             }
-            Transport::Echo | Transport::IcmpError | Transport::Other => None,
+            _ => None,
         }
     }
 
@@ -216,7 +218,7 @@ impl Bench {
         if impossible || source == destination {
             return Some(Reason::BadSource);
         }
-        if self.flow.transport == Transport::Tcp && transport::has_bad_flags(self.flow.tcp_flags) {
+        if self.flow.transport == Transport::TCP && transport::has_bad_flags(self.flow.tcp_flags) {
             return Some(Reason::BadFlags);
         }
         None
@@ -329,14 +331,11 @@ impl Bench {
     }
 }
 
-/// The roles of a source, of all protected prefixes that contain it. An IPv4 address in an IPv6 header has none.
+/// The roles of a source, of all protected prefixes that contain it.
 #[inline(always)]
 fn roles(policy: &Policy, flow: &Flow) -> u64 {
     let source = flow.source;
     let mut roles = 0;
-    if flow.version == 6 && source.family() == Family::V4 {
-        return roles;
-    }
     for index in 0..PROTECTED_MAX {
         if index as u32 >= policy.protected_count {
             break;
@@ -353,15 +352,19 @@ fn roles(policy: &Policy, flow: &Flow) -> u64 {
 #[inline(always)]
 fn unserved(vip: &Vip, flow: &Flow) -> Option<Reason> {
     let ports = match flow.transport {
-        Transport::Tcp => &vip.tcp_ports,
-        Transport::Udp => &vip.udp_ports,
-        Transport::Echo | Transport::IcmpError | Transport::TooBig | Transport::NeighbourDiscovery => {
+        Transport::TCP => &vip.tcp_ports,
+        Transport::UDP => &vip.udp_ports,
+        Transport::ECHO | Transport::ICMP_ERROR | Transport::TOO_BIG | Transport::NEIGHBOUR_DISCOVERY => {
             return None;
         }
-        Transport::Other => return Some(Reason::UnservedProtocol),
+        _ => return Some(Reason::UnservedProtocol),
     };
-    if flow.destination_port != 0 && ports.contains(&flow.destination_port) {
-        return None;
+    // An index, not an iterator: the verifier walks far fewer paths.
+    #[allow(clippy::needless_range_loop, reason = "see above")]
+    for index in 0..PORTS_PER_VIP_MAX {
+        if flow.destination_port != 0 && ports[index] == flow.destination_port {
+            return None;
+        }
     }
     Some(Reason::UnservedPort)
 }

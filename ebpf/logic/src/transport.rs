@@ -26,7 +26,7 @@ fn tcp<P: Packet>(packet: &P, flow: &mut Flow) -> Result<(), Reason> {
     let Some(header) = packet.header::<20>(flow.transport_offset as usize) else {
         return Err(Reason::Truncated);
     };
-    flow.transport = Transport::Tcp;
+    flow.transport = Transport::TCP;
     flow.source_port = header.be16::<0>();
     flow.destination_port = header.be16::<2>();
     flow.sequence = header.be32::<4>();
@@ -45,7 +45,7 @@ fn udp<P: Packet>(packet: &P, flow: &mut Flow) -> Result<(), Reason> {
     let Some(header) = packet.header::<8>(flow.transport_offset as usize) else {
         return Err(Reason::Truncated);
     };
-    flow.transport = Transport::Udp;
+    flow.transport = Transport::UDP;
     flow.source_port = header.be16::<0>();
     flow.destination_port = header.be16::<2>();
     let bytes = header.be16::<4>();
