@@ -22,7 +22,7 @@ use crate::access_log::AccessLog;
 use crate::config::Settings;
 use crate::control::admin::AdminListener;
 use crate::control::drain::StageCell;
-use crate::control::signals::Signals;
+use crate::control::signals::{Hangups, Signals};
 use crate::control::state::{NodeState, Phase};
 use crate::control::swap::{Swapper, Worker};
 use crate::control::{Control, Ended};
@@ -48,6 +48,7 @@ use ready_file::ReadyFile;
 /// fix.
 pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()> {
     panics::log_from_now_on();
+    let hangups = Hangups::hold().context("cannot take over signals")?;
     let Settings { node, listen, snapshot, http, server, connections, admin, access_log, log: _, drain } =
         settings;
     let descriptors_max = limits_raised::raise();
@@ -57,6 +58,10 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     let bound = Bound::new(&listen.http, shards)?;
     let addresses = bound.addresses().to_vec();
     let admin = AdminListener::bind(&admin)?;
+    // A node that was killed left its own. The addresses are ours now, so nobody else answers for this file.
+    if let Some(path) = ready_file {
+        ReadyFile::remove_stale(path);
+    }
     let (access_log, samplers) = match &access_log {
         Some(settings) => {
             let (log, samplers) = AccessLog::start(settings, shards)
@@ -120,7 +125,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
         .build()
         .context("cannot start the control thread's runtime")?;
     let (ended, access_log) = runtime.block_on(async {
-        let signals = Signals::new().context("cannot take over signals")?;
+        let signals = Signals::new(hangups).context("cannot take over signals")?;
         until_all_turn(&state).await?;
         state.enter(Phase::Serving);
         let admin_address = admin.address();

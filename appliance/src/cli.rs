@@ -115,7 +115,8 @@ pub fn run() -> ExitCode {
         Command::Version { json } => print(&version(&build_info::THIS, json)),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("carom: {error:#}");
+        // Standard error may be a pipe that nobody reads any more.
+        let _ = writeln!(io::stderr(), "carom: {error:#}");
         ExitCode::FAILURE
     })
 }

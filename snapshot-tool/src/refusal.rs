@@ -120,7 +120,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-fn shortened(value: &str) -> String {
+/// A value as a report repeats it: cut at a bound, control characters escaped.
+pub(crate) fn shortened(value: &str) -> String {
     let escape = |character: char| {
         let plain = !character.is_control();
         plain

@@ -332,3 +332,25 @@ fn eventually(holds: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn of_two_builds_at_once_the_later_one_publishes_nothing() {
+    let bench = Bench::new();
+    let mut slow = bench.command("build --format csv --output a.snapshot -");
+    let slow = slow.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut slow = slow.spawn().unwrap();
+    // It has looked at the output once it writes beside it.
+    let began = Instant::now();
+    while !bench.files().iter().any(|name| name.ends_with(".partial")) {
+        assert!(began.elapsed() < Duration::from_secs(30), "it never began");
+        std::thread::yield_now();
+    }
+    bench.build("a.snapshot", &format!("a.example,fast,{URL}\n"));
+    let published = bench.read("a.snapshot");
+    slow.stdin.take().unwrap().write_all(csv(&format!("a.example,slow,{URL}\n")).as_bytes()).unwrap();
+    let ended = slow.wait_with_output().unwrap();
+    let complaint = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("a.snapshot was replaced while this was built"), "{complaint}");
+    assert_eq!(bench.read("a.snapshot"), published);
+}

@@ -19,6 +19,12 @@ struct Content<'a> {
 }
 
 impl ReadyFile {
+    /// Removes the file of a node that did not end in order, so that nobody takes this start for ready.
+    pub(super) fn remove_stale(path: &Path) {
+        // What keeps it from being removed keeps it from being written, too, and is told then.
+        let _ = fs::remove_file(path);
+    }
+
     /// Writes the file under a temporary name and renames it, so that whoever sees it sees all of it.
     pub(super) fn write(
         path: &Path,
@@ -68,6 +74,16 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         drop(file);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_file_of_a_node_that_was_killed_goes_and_a_missing_one_is_no_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ready.json");
+        std::mem::forget(ReadyFile::write(&path, &[], "", 1).unwrap());
+        ReadyFile::remove_stale(&path);
+        assert!(!path.exists());
+        ReadyFile::remove_stale(&path);
     }
 
     #[test]

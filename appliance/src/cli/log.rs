@@ -15,7 +15,12 @@ pub(super) fn start(Log { format, level }: Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_target(false)
+        // It would complain on the same standard error, and panic there: a node outlives whoever read its log.
+        .log_internal_errors(false);
     // The only error is a log that runs already, as in a test that starts two nodes.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),

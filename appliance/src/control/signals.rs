@@ -19,6 +19,23 @@ pub struct Signals {
     end: UnixStream,
 }
 
+/// SIGHUP from the start of the process on: by itself it would end a node that still copies its first snapshot.
+pub struct Hangups(StdUnixStream);
+
+impl Hangups {
+    /// Keeps what arrives until [`Signals::new`] takes it over. Needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// The handler or its socket cannot be made.
+    pub fn hold() -> io::Result<Self> {
+        let (read, write) = StdUnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        pipe::register(SIGHUP, write)?;
+        Ok(Self(read))
+    }
+}
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -35,9 +52,8 @@ impl Signals {
     /// # Errors
     ///
     /// The handlers or their sockets cannot be made. Must be called within a tokio runtime.
-    pub fn new() -> io::Result<Self> {
-        let (reload, hangup) = socket_pair()?;
-        pipe::register(SIGHUP, hangup)?;
+    pub fn new(Hangups(hangups): Hangups) -> io::Result<Self> {
+        let reload = UnixStream::from_std(hangups)?;
         let (end, terminate) = socket_pair()?;
         let interrupt = terminate.try_clone()?;
         let impatient = Arc::new(AtomicBool::new(false));
@@ -77,5 +93,19 @@ async fn arrival(socket: &UnixStream) {
         if socket.try_read(&mut [0; 64]).is_ok() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hangup_during_the_start_is_a_reload_after_it() {
+        let hangups = Hangups::hold().unwrap();
+        signal_hook::low_level::raise(SIGHUP).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let asked = runtime.block_on(async { Signals::new(hangups).unwrap().next().await });
+        assert_eq!(asked, Asked::Reload);
     }
 }

@@ -139,8 +139,11 @@ impl NodeState {
     /// found nothing to do.
     pub fn not_swapped(&self, result: Swap, error: Option<String>) {
         debug_assert!(result != Swap::Swapped, "a success has facts");
-        if let Some(error) = error {
-            self.last_swap_error.store(Some(Arc::new(error)));
+        match (result, error) {
+            // What lies under the name is what is served: whatever was wrong with it is over.
+            (Swap::Unchanged, _) => self.last_swap_error.store(None),
+            (_, Some(error)) => self.last_swap_error.store(Some(Arc::new(error))),
+            (_, None) => {}
         }
         self.swaps[result.index()].fetch_add(1, Ordering::Relaxed);
     }
@@ -150,7 +153,7 @@ impl NodeState {
         self.swaps[result.index()].load(Ordering::Relaxed)
     }
 
-    /// What the last failed attempt said, unless one succeeded since.
+    /// What the last failed attempt said, unless one since found what is served, or something new to serve.
     pub fn last_swap_error(&self) -> Option<Arc<String>> {
         self.last_swap_error.load_full()
     }
@@ -359,12 +362,20 @@ mod tests {
     fn the_last_error_of_a_swap_goes_when_one_succeeds() {
         let (state, _, epoch) = node(0);
         state.not_swapped(Swap::Invalid, Some("checksum of section 3".into()));
-        state.not_swapped(Swap::Unchanged, None);
         let swaps = state.vitals(epoch, 0).swaps;
         assert_eq!((swaps.failed, swaps.last_error.as_deref()), (1, Some("checksum of section 3")));
         state.swapped(facts(epoch));
         let swaps = state.vitals(epoch, 0).swaps;
         assert_eq!((swaps.succeeded, swaps.failed, swaps.last_error), (1, 1, None));
+    }
+
+    #[test]
+    fn the_last_error_of_a_swap_goes_when_the_name_has_what_is_served() {
+        let (state, _, epoch) = node(0);
+        state.not_swapped(Swap::Missing, Some("no such file".into()));
+        state.not_swapped(Swap::Unchanged, None);
+        let swaps = state.vitals(epoch, 0).swaps;
+        assert_eq!((swaps.failed, swaps.last_error), (1, None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The node's own copies of snapshots: files that nobody else writes to, so that a map of one can never lose a page.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ const UNFINISHED: &str = ".incoming-";
 #[derive(Debug)]
 pub struct Copies {
     directory: PathBuf,
+    /// Locked while this node runs: a second one would remove and truncate what the first is about to map.
+    _locked: File,
 }
 
 /// A copy on disk, as its name tells; whether it is any good is told by opening it.
@@ -43,17 +45,28 @@ impl Copies {
     ///
     /// # Errors
     ///
-    /// The directory cannot be made, read or cleaned.
+    /// The directory cannot be made, read or cleaned, or another node uses it.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join("snapshots");
         fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
+        let locked = File::open(&directory)?;
+        match locked.try_lock() {
+            // Some network file systems have no locks; there it stays the operator's care.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    "another node keeps its copies there, and each needs a directory of its own",
+                ));
+            }
+        }
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
             if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { directory })
+        Ok(Self { directory, _locked: locked })
     }
 
     /// Where the copies are.
@@ -239,9 +252,26 @@ mod tests {
         let (directory, copies) = copies();
         fs::write(copies.directory().join(".incoming-4711"), b"half").unwrap();
         let kept = add(&copies, 1);
+        drop(copies);
         let copies = Copies::open(directory.path()).unwrap();
         assert_eq!(fs::read_dir(copies.directory()).unwrap().count(), 1);
         assert!(kept.exists());
+    }
+
+    #[test]
+    fn a_directory_belongs_to_one_node_at_a_time() {
+        let (directory, first) = copies();
+        let unfinished = first.copy(&source(b"content"), 7).unwrap();
+        let error = Copies::open(directory.path()).unwrap_err();
+        assert!(error.to_string().contains("another node"), "{error}");
+        assert_eq!(
+            fs::read_dir(first.directory()).unwrap().count(),
+            1,
+            "what the first writes is left alone"
+        );
+        drop(unfinished);
+        drop(first);
+        Copies::open(directory.path()).unwrap();
     }
 
     #[test]

@@ -163,6 +163,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             summary.take_tally(&assembled.tally);
             summary.file = Some(assembled.summary);
             if summary.outcome == Outcome::Published {
+                before.check_still(output)?;
                 assembled.draft.publish(output)?;
             }
         }
@@ -259,6 +260,17 @@ impl Before {
             }
         };
         Ok(Self { replaced, previous })
+    }
+
+    /// Two builds at once would give two contents one generation, or put an older one over a newer.
+    fn check_still(&self, output: &Path) -> anyhow::Result<()> {
+        let replaced = header_at(output).ok().flatten();
+        ensure!(
+            replaced == self.replaced,
+            "{} was replaced while this was built: build again, and let one build at a time write it",
+            output.display()
+        );
+        Ok(())
     }
 
     fn change_to(&self, links: u64) -> Option<Change> {

@@ -3,7 +3,7 @@
 use super::{Frame, Row};
 use crate::column::Column;
 use crate::nearest::suggestion;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal, shortened};
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -61,6 +61,8 @@ impl<'a> Visitor<'a> for ObjectReader<'_> {
                 continue;
             }
             let Some(column) = Column::from_name(&key) else {
+                // Whatever the key holds goes to somebody's terminal.
+                let key = shortened(&key);
                 let explanation = format!(
                     "unknown key '{key}', {} (--ignore-column '{key}' leaves it out)",
                     suggestion(&key, &Column::ALL.map(Column::name))
@@ -167,6 +169,7 @@ mod tests {
             Reason::UnknownColumn,
             "unknown key 'destnation', did you mean 'des",
         );
+        check_refused(r#"{"\u001b[2J":"x"}"#, Reason::UnknownColumn, r"unknown key '\u{1b}[2J'");
         check_refused(r#"{"code":"a","code":"b"}"#, Reason::MalformedRow, "key 'code' occurs twice");
         check_refused(r#"{"code":null,"code":"b"}"#, Reason::MalformedRow, "key 'code' occurs twice");
         check_refused(r#"{"code":["a"]}"#, Reason::MalformedRow, "invalid type: sequence, expected a text");

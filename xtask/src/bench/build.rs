@@ -10,15 +10,14 @@ use anyhow::{Context, Result, ensure};
 
 use super::Effort;
 use super::links::TemporaryFile;
-use super::report::{Metric, Report};
+use super::report::{Better, Metric, Report};
 use super::rows;
 
-const TIME: Metric = Metric { name: "time", unit: "s", more_is_better: false };
-const RATE: Metric = Metric { name: "rate", unit: "links/s", more_is_better: true };
-const OWN_MEMORY: Metric = Metric { name: "own memory at most", unit: "MiB", more_is_better: false };
-const MEMORY: Metric =
-    Metric { name: "memory with mapped files at most", unit: "MiB", more_is_better: false };
-const SIZE: Metric = Metric { name: "size of the snapshot", unit: "bytes/link", more_is_better: false };
+const TIME: Metric = Metric { name: "time", unit: "s", better: Better::Less };
+const RATE: Metric = Metric { name: "rate", unit: "links/s", better: Better::More };
+const OWN_MEMORY: Metric = Metric { name: "own memory at most", unit: "MiB", better: Better::Less };
+const MEMORY: Metric = Metric { name: "memory with mapped files at most", unit: "MiB", better: Better::Less };
+const SIZE: Metric = Metric { name: "size of the snapshot", unit: "bytes/link", better: Better::Less };
 
 const NAME: &str = "snapshot-tool build";
 

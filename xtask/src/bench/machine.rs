@@ -39,6 +39,12 @@ impl std::fmt::Display for Machine {
     }
 }
 
+/// How many programs wanted to run over the last minute, on average.
+pub(crate) fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0)
+}
+
 /// Bytes that programs can have without swapping.
 pub(crate) fn memory_available_bytes() -> u64 {
     memory_bytes("MemAvailable")

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::report::{Report, rounded};
+use super::report::{Better, Report, rounded};
 
 const WIDTH: i32 = 980;
 const LABELS_WIDTH: i32 = 330;
@@ -36,8 +36,12 @@ fn picture(report: &Report, path: &Path) -> Drawn {
     area.draw(&Text::new(report.machine.to_string(), (16, 42), text(12)))?;
     let mut y = TITLE_HEIGHT;
     for ((case, metric), bars) in panels {
-        let direction = if metric.more_is_better { "more is better" } else { "less is better" };
-        let heading = format!("{case}: {}, {} ({direction})", metric.name, metric.unit);
+        let direction = match metric.better {
+            Better::Less => " (less is better)",
+            Better::More => " (more is better)",
+            Better::Neither => "",
+        };
+        let heading = format!("{case}: {}, {}{direction}", metric.name, metric.unit);
         area.draw(&Text::new(heading, (16, y + 10), text(14)))?;
         y += HEADING_HEIGHT;
         let longest =

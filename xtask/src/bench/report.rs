@@ -6,9 +6,12 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::machine::Machine;
+use super::machine::{Machine, load};
 use super::plot;
 use super::stats::Summary;
+
+/// Load of a machine on which times mean something; building what is measured leaves about this much behind.
+const LOAD_MAX: f64 = 2.0;
 
 /// Everything that one benchmark has to say.
 #[derive(Debug, Serialize)]
@@ -39,19 +42,34 @@ pub(crate) struct Measurement {
 pub(crate) struct Metric {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
-    pub(crate) more_is_better: bool,
+    pub(crate) better: Better,
+}
+
+/// Which direction of a metric is the good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Better {
+    Less,
+    More,
+    /// A circumstance that helps to read the other metrics.
+    Neither,
 }
 
 impl Report {
     pub(crate) fn new(benchmark: &'static str, title: &'static str, baseline: Option<&'static str>) -> Self {
-        Self {
+        let mut report = Self {
             benchmark,
             title,
             machine: Machine::of_this_run(),
             baseline,
             notes: Vec::new(),
             measurements: Vec::new(),
+        };
+        let load = load();
+        if load > LOAD_MAX {
+            report.note(format!("the machine was busy (load {load:.1}): trust ratios, not times"));
         }
+        report
     }
 
     /// Adds a round to the contestant's rounds in this case.
@@ -85,7 +103,7 @@ impl Report {
     /// Median of this measurement over that of the baseline in the same case.
     pub(crate) fn ratio(&self, measurement: &Measurement) -> Option<f64> {
         let Measurement { case, metric, .. } = measurement;
-        let name = self.baseline?;
+        let name = self.baseline.filter(|_| metric.better != Better::Neither)?;
         let same =
             |other: &&Measurement| other.case == *case && other.metric == *metric && other.contestant == name;
         let baseline = self.measurements.iter().find(same)?;
@@ -198,7 +216,7 @@ fn aligned(rows: &[[String; 7]]) -> String {
 mod tests {
     use super::*;
 
-    const TIME: Metric = Metric { name: "time", unit: "ns", more_is_better: false };
+    const TIME: Metric = Metric { name: "time", unit: "ns", better: Better::Less };
 
     #[test]
     fn numbers_are_rounded_for_readers() {

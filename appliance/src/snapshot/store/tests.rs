@@ -33,8 +33,13 @@ impl Site {
     }
 
     fn copies(&self) -> Vec<u64> {
-        let copies = Copies::open(&self.state()).unwrap();
-        copies.list().unwrap().iter().map(|kept| kept.generation).collect()
+        let names = fs::read_dir(self.state().join("snapshots")).unwrap();
+        let generation =
+            |name: &str| name.split_once('-').and_then(|(generation, _)| generation.parse().ok());
+        let mut generations: Vec<u64> =
+            names.filter_map(|entry| generation(entry.unwrap().file_name().to_str().unwrap())).collect();
+        generations.sort_unstable_by(|one, other| other.cmp(one));
+        generations
     }
 
     /// Publishes by rename a snapshot whose only link leads to `destination`.

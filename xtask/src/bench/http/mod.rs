@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Effort;
 use super::links::{Links, TemporaryFile};
-use super::report::{Metric, Report};
+use super::report::{Better, Metric, Report};
 
 mod check;
 mod peers;
@@ -25,10 +25,10 @@ const SERVER_CPU: usize = 0;
 /// The CPU of the load generator.
 const CLIENT_CPU: usize = 1;
 
-const COST: Metric = Metric { name: "CPU time per request", unit: "µs", more_is_better: false };
-const RATE: Metric = Metric { name: "requests per second", unit: "1/s", more_is_better: true };
+const COST: Metric = Metric { name: "CPU time per request", unit: "µs", better: Better::Less };
+const RATE: Metric = Metric { name: "requests per second", unit: "1/s", better: Better::More };
 const BUSY: Metric =
-    Metric { name: "share of its core that the server used", unit: "%", more_is_better: false };
+    Metric { name: "share of its core that the server used", unit: "%", better: Better::Neither };
 
 /// Measures every way of asking and returns what was found.
 pub(crate) fn run(effort: &Effort, directory: &Path, carom: &Path, real_links: &Path) -> Result<Report> {

@@ -52,6 +52,7 @@ impl<'s> OpenAddressing<'s> {
             offset = (offset + decoded.bytes).next_multiple_of(RECORD_ALIGNMENT);
         }
         let file = TemporaryFile::new(directory.join("lookup.slots"));
+        // In one piece, which lies in huge pages like the snapshot.
         fs::write(&file.0, slots.as_flattened()).context("cannot write the slots")?;
         drop(slots);
         let slots = Mapping::new(&File::open(&file.0)?)?;

@@ -15,7 +15,7 @@ use snapshot_format::layout::{SECTION_ALIGNMENT, parse_first_page, render_first_
 
 use super::links::{Links, TemporaryFile};
 use super::machine::Pinned;
-use super::report::{Metric, Report};
+use super::report::{Better, Metric, Report};
 use super::rows::spoken;
 use super::{Effort, node};
 
@@ -48,9 +48,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const CALM: &str = "without swaps";
 const SWAPPING: &str = "while swapping";
 
-const TAKEOVER: Metric = Metric { name: "from signal to first answer", unit: "s", more_is_better: false };
-const LOST: Metric = Metric { name: "requests lost", unit: "of all", more_is_better: false };
-const WRONG: Metric = Metric { name: "wrong answers", unit: "of all", more_is_better: false };
+const TAKEOVER: Metric = Metric { name: "from signal to first answer", unit: "s", better: Better::Less };
+const LOST: Metric = Metric { name: "requests lost", unit: "of all", better: Better::Less };
+const WRONG: Metric = Metric { name: "wrong answers", unit: "of all", better: Better::Less };
 
 /// Measures ten swaps and returns what was found; a lost request or a wrong answer is an error.
 pub(crate) fn run(effort: &Effort, directory: &Path, carom: &Path) -> Result<Report> {
@@ -123,7 +123,7 @@ fn add(report: &mut Report, case: &str, kind: &str, window: &Window) {
         ("latency, 99.9 %", 0.999),
         ("longest latency", 1.0),
     ] {
-        let metric = Metric { name, unit: "µs", more_is_better: false };
+        let metric = Metric { name, unit: "µs", better: Better::Less };
         report.add(case, metric, kind, window.quantile_us(quantile));
     }
 }
