@@ -10,13 +10,14 @@ use anyhow::{Context, Result};
 
 use crate::setup::{self, Purpose};
 use crate::workspace::{NotRun, Profile, Verdict, Workspace, succeeds};
-use crate::{demo, fuzz, miri, tidy};
+use crate::{build_ebpf, demo, fuzz, miri, tidy};
 
 mod tally;
 
 use tally::Tally;
 
-/// Run all tests: set-up, tidy, format, lints, build, tests, a short fuzz run, the demo; then say what could not run.
+/// Run all tests: set-up, tidy, format, the guard's object, lints, build, tests, a short fuzz run, the demo; then say what
+/// could not run.
 ///
 /// With a FILTER only the tests whose name contains it are run, and nothing else. Tests that need what this machine lacks
 /// name themselves in the final table; with CAROM_REQUIRE_LAB=1 (continuous integration) they fail instead.
@@ -37,6 +38,7 @@ pub(crate) struct Options {
 enum Stage {
     Tidy,
     Format,
+    Guard,
     Lints,
     Build,
     Tests,
@@ -55,13 +57,21 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     let mut run = Run::new(workspace)?;
     run.not_run.extend(setup::prepare(&[Purpose::Demo, Purpose::Test, Purpose::Fuzz]));
     if let Some(filter) = &options.filter {
+        run.stage(Stage::Guard, Run::guard)?;
         run.stage(Stage::Build, Run::build)?;
         run.stage(Stage::Tests, |run| run.tests(Some(filter)))?;
         return run.conclude();
     }
-    for stage in
-        [Stage::Tidy, Stage::Format, Stage::Lints, Stage::Build, Stage::Tests, Stage::Fuzz, Stage::Demo]
-    {
+    for stage in [
+        Stage::Tidy,
+        Stage::Format,
+        Stage::Guard,
+        Stage::Lints,
+        Stage::Build,
+        Stage::Tests,
+        Stage::Fuzz,
+        Stage::Demo,
+    ] {
         if options.skip.contains(&stage) {
             run.not_run.push(NotRun::new(stage.name(), "left out by --skip"));
             continue;
@@ -69,6 +79,7 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
         run.stage(stage, |run| match stage {
             Stage::Tidy => tidy::check(run.workspace),
             Stage::Format => run.format(),
+            Stage::Guard => run.guard(),
             Stage::Lints => run.lints(),
             Stage::Build => run.build(),
             Stage::Tests => run.tests(None),
@@ -85,6 +96,7 @@ impl Stage {
         match self {
             Self::Tidy => "tidy",
             Self::Format => "format",
+            Self::Guard => "guard",
             Self::Lints => "lints",
             Self::Build => "build",
             Self::Tests => "tests",
@@ -97,7 +109,7 @@ impl Stage {
     fn needs_build(self) -> bool {
         match self {
             Self::Tests | Self::Demo => true,
-            Self::Tidy | Self::Format | Self::Lints | Self::Build | Self::Fuzz => false,
+            Self::Tidy | Self::Format | Self::Guard | Self::Lints | Self::Build | Self::Fuzz => false,
         }
     }
 }
@@ -160,6 +172,14 @@ impl<'w> Run<'w> {
         let fuzz = ["fmt", "--manifest-path", "tests/fuzz/Cargo.toml", "--check"];
         let targets = !fuzz::has_targets(self.workspace) || succeeds(&mut self.workspace.cargo(fuzz))?;
         Ok(Verdict::passed_if(members && targets))
+    }
+
+    /// The object comes before everything that compiles the loader, which embeds it.
+    fn guard(&mut self) -> Result<Verdict> {
+        let missing = build_ebpf::build(self.workspace, false)?;
+        let forbidden = required() && missing.is_some();
+        self.not_run.extend(missing);
+        Ok(Verdict::passed_if(!forbidden))
     }
 
     fn lints(&mut self) -> Result<Verdict> {
