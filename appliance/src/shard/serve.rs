@@ -136,6 +136,7 @@ impl Shard {
                 }
                 if sent < self.output.len() {
                     session.keep_rest(&self.input[start..filled]);
+                    // Allocates: a client that does not read its replies pays with its own copy of them.
                     let bytes = self.output[sent..].to_vec();
                     session.state = State::Writing(Unsent { bytes, sent: 0, then });
                     self.deadlines.set(key.slot, self.clock.now() + self.limits.write_timeout);
