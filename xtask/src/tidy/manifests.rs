@@ -12,7 +12,7 @@ const INNER: &[(&str, &[&str])] = &[
     ("appliance", &["snapshot-format", "vitals", "ebpf-loader", "ebpf-abi"]),
     ("ebpf/abi", &[]),
     ("ebpf/logic", &["ebpf-abi"]),
-    ("ebpf/loader", &["ebpf-abi"]),
+    ("ebpf/loader", &["ebpf-abi", "ebpf-logic"]),
     ("ebpf/programs", &["ebpf-abi", "ebpf-logic"]),
     ("bgp", &["vitals"]),
 ];
