@@ -1,5 +1,7 @@
 //! Packets in memory and tables in collections: the logic without a kernel.
 
+pub mod frames;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::vec::Vec;
