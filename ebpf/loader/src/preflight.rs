@@ -1,7 +1,6 @@
 //! What stands in the way of native XDP on an interface, each finding with its cause and its fix.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use crate::attach::AttachError;
 use crate::{GuardError, ethtool};
@@ -23,13 +22,12 @@ pub struct Finding {
 /// # Errors
 /// There is no such interface.
 pub fn preflight(interface: &str) -> Result<Vec<Finding>, AttachError> {
-    let device = PathBuf::from("/sys/class/net").join(interface);
-    if interface.is_empty() || interface.contains('/') || !device.exists() {
+    if !ethtool::exists(interface) {
         return Err(AttachError::NoInterface(interface.to_owned()));
     }
     let mut findings = Vec::new();
     let mut find = |cause: String, fix: String| findings.push(Finding { cause, fix });
-    if let Some(mtu) = number(&device.join("mtu")).filter(|mtu| *mtu > MTU_MAX) {
+    if let Some(mtu) = ethtool::mtu(interface).ok().filter(|mtu| *mtu > MTU_MAX) {
         find(
             format!("the MTU is {mtu}, and a frame must fit one page"),
             format!("ip link set dev {interface} mtu {MTU_MAX}, or less as the driver asks"),
@@ -38,24 +36,25 @@ pub fn preflight(interface: &str) -> Result<Vec<Finding>, AttachError> {
     if ethtool::large_receive_offload(interface).unwrap_or(false) {
         find("large receive offload is on".to_owned(), format!("ethtool -K {interface} lro off"));
     }
+    let driver = ethtool::driver(interface).unwrap_or_default();
     if let Ok(channels) = ethtool::channels(interface) {
         let queues = channels.combined.max(channels.transmit);
         let queues_max = channels.combined_max.max(channels.transmit_max);
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
         // Drivers keep one transmit queue per CPU for XDP; who has them all in use refuses or shares them under a lock.
-        if driver(&device).as_deref() == Some("virtio_net") && queues_max < 2 * cpus {
+        if driver == "virtio_net" && queues_max < 2 * cpus {
             find(
                 format!("{queues_max} queue pairs are fewer than twice the {cpus} CPUs, which this driver wants"),
                 "give the virtual machine more queues".to_owned(),
             );
-        } else if driver(&device).as_deref() == Some("ena") && queues * 2 > queues_max {
+        } else if driver == "ena" && queues * 2 > queues_max {
             find(
                 format!("{queues} of {queues_max} channels are in use, and this driver wants half of them"),
                 format!("ethtool -L {interface} combined {}", (queues_max / 2).max(1)),
             );
         }
     }
-    if let Some(driver) = driver(&device).filter(|driver| WITHOUT_NATIVE.contains(&driver.as_str())) {
+    if WITHOUT_NATIVE.contains(&driver.as_str()) {
         find(
             format!("the driver {driver} has no native XDP"),
             "use another card, or allow the generic mode knowing that it is slow".to_owned(),
@@ -65,7 +64,7 @@ pub fn preflight(interface: &str) -> Result<Vec<Finding>, AttachError> {
 }
 
 /// Drivers that are met often and have no native XDP.
-const WITHOUT_NATIVE: [&str; 6] = ["r8169", "e1000", "e1000e", "tg3", "dummy", "bonding_slave"];
+const WITHOUT_NATIVE: [&str; 6] = ["r8169", "e1000", "e1000e", "tg3", "bridge", "dummy"];
 
 /// Whether this process may load programs.
 pub(crate) fn may_load() -> Result<(), GuardError> {
@@ -86,15 +85,6 @@ fn effective_capabilities() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
-}
-
-fn number(path: &Path) -> Option<u32> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
-fn driver(device: &Path) -> Option<String> {
-    let link = fs::read_link(device.join("device/driver")).ok()?;
-    Some(link.file_name()?.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -101,14 +101,16 @@ impl Tables {
         if policy == before { Ok(()) } else { self.write_policy(&policy) }
     }
 
-    /// Says that somebody supervises for `lease` more; stages that need supervision stop dropping when it runs out.
+    /// Says that somebody supervises for `lease` more; stages that need supervision stop dropping when it runs out, within
+    /// the few milliseconds of the kernel's coarse clock. A lease of zero ends at once.
     ///
     /// # Errors
     /// The table cannot be written.
     pub fn beat(&mut self, lease: Duration) -> Result<(), GuardError> {
         let lease_ns = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
+        let alive_until_ns = if lease_ns == 0 { 0 } else { now_ns().saturating_add(lease_ns) };
         let control = self.control()?;
-        self.write_control(Control { alive_until_ns: now_ns().saturating_add(lease_ns), ..control })
+        self.write_control(Control { alive_until_ns, ..control })
     }
 
     /// Time left of the lease; zero when it has run out.

@@ -2,9 +2,8 @@
 //!
 //! Needs root and the guard object. Without them every test says so loudly and passes, unless `CAROM_REQUIRE_LAB=1`.
 
-//mod attaching;
-//mod bench;
+mod attaching;
 mod bounds;
 mod differential;
 mod lab;
-//mod tables;
+mod tables;
