@@ -4,6 +4,7 @@
 
 mod attaching;
 mod bounds;
+mod cost;
 mod differential;
 mod lab;
 mod tables;
