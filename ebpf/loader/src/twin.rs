@@ -85,7 +85,7 @@ impl Twin {
         frame.0.truncate(usize::from(verdict.answer_bytes));
         Explanation {
             reason: verdict.reason,
-            monitored: verdict.monitored,
+            monitored: verdict.monitored(),
             action,
             rule: verdict.rule,
             answer: (action == Action::Transmit).then_some(frame.0),

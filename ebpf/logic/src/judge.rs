@@ -2,14 +2,14 @@
 
 use ebpf_abi::maps::{LISTED_ALLOW, LISTED_DENY};
 use ebpf_abi::{
-    ADMIN_PORTS_MAX, Address, BanKey, BanKind, Family, Mode, PORTS_PER_VIP_MAX, PROTECTED_MAX, Policy, ROLE_MANAGEMENT,
+    ADMIN_PORTS_MAX, Action, Address, BanKey, BanKind, Family, Mode, PORTS_PER_VIP_MAX, PROTECTED_MAX, Policy, ROLE_MANAGEMENT,
     ROLE_ROUTING, Reason, Stage, Vip,
 };
 
 use crate::flow::{Flow, Transport, flag};
 use crate::packet::{Header, Packet};
 use crate::tables::{Level, Tables};
-use crate::verdict::Verdict;
+use crate::verdict::{NOT_MONITORED, Verdict};
 use crate::{challenge, ipv4, ipv6, rate, transport};
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -25,7 +25,7 @@ const PORTS_BFD: [u16; 3] = [3784, 3785, 4784];
 /// Decides about one packet at the instant `now_ns`; the packet becomes its own answer if the verdict is to transmit.
 #[inline(always)]
 pub fn judge<P: Packet, T: Tables>(packet: &mut P, tables: &T, now_ns: u64) -> Verdict {
-    let mut bench = Bench { flow: Flow::default(), monitored: None, rule: 0, answer_bytes: 0 };
+    let mut bench = Bench { flow: Flow::default(), monitored: NOT_MONITORED, rule: 0, answer_bytes: 0 };
     let reason = match tables.policy() {
         Some(policy) => bench.decide(packet, tables, policy, now_ns),
         None => Reason::NoPolicy,
@@ -37,7 +37,7 @@ pub fn judge<P: Packet, T: Tables>(packet: &mut P, tables: &T, now_ns: u64) -> V
 /// What is gathered on the way to a verdict.
 struct Bench {
     flow: Flow,
-    monitored: Option<Reason>,
+    monitored: u8,
     rule: u32,
     answer_bytes: u16,
 }
@@ -48,26 +48,31 @@ impl Bench {
         let vip = match self.find_vip(packet, tables) {
             Ok(vip) => vip,
             Err(reason) if reason.stage().is_none() => return reason,
-            Err(reason) => return if self.acts(policy, reason, true) { reason } else { Reason::Accepted },
+            Err(reason) => return if self.acts(tables, policy, reason, true) { reason } else { Reason::Accepted },
         };
         // From here on the packet is for us.
-        let roles = roles(policy, self.flow.source);
+        let roles = roles(policy, &self.flow);
         if roles & ROLE_MANAGEMENT != 0 {
             return Reason::Management;
         }
-        if let Err(reason) = self.read(packet) {
-            return if self.acts(policy, reason, true) { reason } else { Reason::Accepted };
+        let read = self.read(packet);
+        // From here on it does not matter by which headers the offsets came about.
+        self.flow.network_offset = tables.forget(self.flow.network_offset as u64) as u16;
+        self.flow.transport_offset = tables.forget(self.flow.transport_offset as u64) as u16;
+        self.flow.transport_bytes = tables.forget(self.flow.transport_bytes as u64) as u16;
+        if let Err(reason) = read {
+            return if self.acts(tables, policy, reason, true) { reason } else { Reason::Accepted };
         }
         if let Some(reason) = self.spared(policy, roles) {
             return reason;
         }
         if let Some(reason) = self.senseless()
-            && self.acts(policy, reason, true)
+            && self.acts(tables, policy, reason, true)
         {
             return reason;
         }
         if let Some(reason) = unserved(vip, &self.flow)
-            && self.acts(policy, reason, true)
+            && self.acts(tables, policy, reason, true)
         {
             return reason;
         }
@@ -75,14 +80,23 @@ impl Bench {
         if let Some(reason) = self.listed(tables, policy) {
             return reason;
         }
-        if let Some(reason) = self.banned(packet, tables, policy, now_ns, alive) {
-            return reason;
+        let mut reason = self.banned(tables, policy, now_ns, alive);
+        if reason.is_none() {
+            reason = match self.flow.transport {
+                Transport::Tcp if !self.flow.opens() => self.stray(tables, policy, now_ns, alive),
+                _ => self.limited(tables, policy, now_ns, alive),
+            };
         }
-        let reason = match self.flow.transport {
-            Transport::Tcp if !self.flow.opens() => self.stray(tables, policy, now_ns, alive),
-            _ => self.limited(packet, tables, policy, now_ns, alive),
-        };
         match (reason, self.flow.transport) {
+            (Some(reason), _) if reason.action() == Action::Transmit => {
+                match challenge::challenge(packet, tables, policy, &self.flow, now_ns) {
+                    Ok(answer_bytes) => {
+                        self.answer_bytes = answer_bytes;
+                        reason
+                    }
+                    Err(another) => another,
+                }
+            }
             (Some(reason), _) => reason,
             (None, Transport::IcmpError) => Reason::IcmpError,
             (None, _) => Reason::Accepted,
@@ -91,14 +105,14 @@ impl Bench {
 
     /// Whether a reason acts here and now; if its stage only monitors, or nobody is at home, it is noted.
     #[inline(always)]
-    fn acts(&mut self, policy: &Policy, reason: Reason, alive: bool) -> bool {
+    fn acts<T: Tables>(&mut self, tables: &T, policy: &Policy, reason: Reason, alive: bool) -> bool {
         let Some(stage) = reason.stage() else { return true };
         match policy.mode(stage) {
             Mode::Off => false,
             Mode::Enforce if alive || !stage.needs_heartbeat() => true,
             Mode::Enforce | Mode::Monitor => {
-                if self.monitored.is_none() {
-                    self.monitored = Some(reason);
+                if self.monitored == NOT_MONITORED {
+                    self.monitored = tables.forget(reason as u64) as u8;
                 }
                 false
             }
@@ -216,7 +230,7 @@ impl Bench {
             self.rule = bits >> 8;
             return Some(Reason::Allowed);
         }
-        if bits & LISTED_DENY != 0 && self.acts(policy, Reason::Denied, true) {
+        if bits & LISTED_DENY != 0 && self.acts(tables, policy, Reason::Denied, true) {
             self.rule = bits >> 8;
             return Some(Reason::Denied);
         }
@@ -225,14 +239,7 @@ impl Bench {
 
     /// Bans that have not expired, of the source or of its network.
     #[inline(always)]
-    fn banned<P: Packet, T: Tables>(
-        &mut self,
-        packet: &mut P,
-        tables: &T,
-        policy: &Policy,
-        now_ns: u64,
-        alive: bool,
-    ) -> Option<Reason> {
+    fn banned<T: Tables>(&mut self, tables: &T, policy: &Policy, now_ns: u64, alive: bool) -> Option<Reason> {
         if policy.mode(Stage::Ban) == Mode::Off {
             return None;
         }
@@ -241,34 +248,21 @@ impl Bench {
             found = tables.ban(&BanKey::network(self.flow.source)).filter(|ban| now_ns < ban.expires_at_ns);
         }
         let ban = found?;
-        match BanKind::from_number(ban.kind) {
-            BanKind::Drop => {
-                if !self.acts(policy, Reason::Banned, alive) {
-                    return None;
-                }
-                self.rule = ban.cause;
-                Some(Reason::Banned)
-            }
-            BanKind::Challenge => {
-                if !self.flow.opens() || !self.acts(policy, Reason::ChallengedBan, alive) {
-                    return None;
-                }
-                self.rule = ban.cause;
-                Some(self.challenged(packet, tables, policy, now_ns, Reason::ChallengedBan))
-            }
+        let reason = match BanKind::from_number(ban.kind) {
+            BanKind::Drop => Reason::Banned,
+            BanKind::Challenge if self.flow.opens() => Reason::ChallengedBan,
+            BanKind::Challenge => return None,
+        };
+        if !self.acts(tables, policy, reason, alive) {
+            return None;
         }
+        self.rule = ban.cause;
+        Some(reason)
     }
 
     /// Limits of new connections, and of packets that are no connection's: first the hard ones, then the soft ones.
     #[inline(always)]
-    fn limited<P: Packet, T: Tables>(
-        &mut self,
-        packet: &mut P,
-        tables: &T,
-        policy: &Policy,
-        now_ns: u64,
-        alive: bool,
-    ) -> Option<Reason> {
+    fn limited<T: Tables>(&mut self, tables: &T, policy: &Policy, now_ns: u64, alive: bool) -> Option<Reason> {
         if policy.mode(Stage::Rate) == Mode::Off && policy.mode(Stage::Challenge) == Mode::Off {
             return None;
         }
@@ -276,7 +270,7 @@ impl Bench {
         tables.set_level(Level::NewConnections, cell);
         let level = rate::level(cell);
         let flooded = level > policy.cpu_soft_level;
-        if level > policy.cpu_hard_level && self.acts(policy, Reason::RateNode, alive) {
+        if level > policy.cpu_hard_level && self.acts(tables, policy, Reason::RateNode, alive) {
             return Some(Reason::RateNode);
         }
         let (mut source, mut network) = (0, 0);
@@ -285,10 +279,10 @@ impl Bench {
             source = rate::charge(tables, policy, BanKey::source(from), rate::Kind::Source, now_ns);
             network = rate::charge(tables, policy, BanKey::network(from), rate::Kind::Network, now_ns);
         }
-        if source > policy.source_hard_level && self.acts(policy, Reason::RateSource, alive) {
+        if source > policy.source_hard_level && self.acts(tables, policy, Reason::RateSource, alive) {
             return Some(Reason::RateSource);
         }
-        if network > policy.network_hard_level && self.acts(policy, Reason::RateNetwork, alive) {
+        if network > policy.network_hard_level && self.acts(tables, policy, Reason::RateNetwork, alive) {
             return Some(Reason::RateNetwork);
         }
         if !self.flow.opens() {
@@ -303,28 +297,7 @@ impl Bench {
         } else {
             return None;
         };
-        if self.acts(policy, reason, alive) {
-            return Some(self.challenged(packet, tables, policy, now_ns, reason));
-        }
-        None
-    }
-
-    #[inline(always)]
-    fn challenged<P: Packet, T: Tables>(
-        &mut self,
-        packet: &mut P,
-        tables: &T,
-        policy: &Policy,
-        now_ns: u64,
-        reason: Reason,
-    ) -> Reason {
-        match challenge::challenge(packet, tables, policy, &self.flow, now_ns) {
-            Ok(answer_bytes) => {
-                self.answer_bytes = answer_bytes;
-                reason
-            }
-            Err(another) => another,
-        }
+        if self.acts(tables, policy, reason, alive) { Some(reason) } else { None }
     }
 
     /// During a flood of segments, each must belong to a connection or carry a cookie.
@@ -341,14 +314,18 @@ impl Bench {
         if self.flow.tcp_flags & (flag::ACK | flag::RST) == flag::ACK && tables.cookie_valid(&self.flow) {
             return Some(Reason::CookieAccepted);
         }
-        if self.acts(policy, Reason::Stray, alive) { Some(Reason::Stray) } else { None }
+        if self.acts(tables, policy, Reason::Stray, alive) { Some(Reason::Stray) } else { None }
     }
 }
 
-/// The roles of a source, of all protected prefixes that contain it.
+/// The roles of a source, of all protected prefixes that contain it. An IPv4 address in an IPv6 header has none.
 #[inline(always)]
-fn roles(policy: &Policy, source: Address) -> u64 {
+fn roles(policy: &Policy, flow: &Flow) -> u64 {
+    let source = flow.source;
     let mut roles = 0;
+    if flow.version == 6 && source.family() == Family::V4 {
+        return roles;
+    }
     for index in 0..PROTECTED_MAX {
         if index as u32 >= policy.protected_count {
             break;

@@ -28,4 +28,4 @@ pub use flow::{Flow, Transport};
 pub use judge::judge;
 pub use packet::{Header, HeaderMut, Packet};
 pub use tables::{Level, Tables};
-pub use verdict::Verdict;
+pub use verdict::{NOT_MONITORED, Verdict};

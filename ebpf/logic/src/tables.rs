@@ -37,6 +37,12 @@ pub trait Tables {
     fn trickled_at_ns(&self, listener: u32) -> u64;
     /// Notes that one goes now.
     fn set_trickled_at_ns(&self, listener: u32, now_ns: u64);
+    /// The same value. The kernel's verifier walks each path apart as long as it knows a value; where the paths have become
+    /// alike, the kernel's tables make it forget.
+    #[inline(always)]
+    fn forget(&self, value: u64) -> u64 {
+        value
+    }
     /// Whether a socket other than a listener owns the flow.
     fn connected(&self, flow: &Flow) -> bool;
     /// A sequence number that the kernel will recognise; none where it makes no cookies.

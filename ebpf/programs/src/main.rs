@@ -37,7 +37,7 @@ pub fn guard(context: XdpContext) -> u32 {
         Some(probe) => unsafe { (*probe).charges != 0 },
         None => true,
     };
-    let tables = KernelTables { context: context.ctx, policy, alive_until_ns: control.alive_until_ns, state, charges };
+    let tables = KernelTables { context: context.ctx, policy, alive_until_ns: control.alive_until_ns, state, now_ns, charges };
     let mut frame = Frame::new(&context);
     let verdict = judge(&mut frame, &tables, now_ns);
     let frame_bytes = frame.frame_bytes();
@@ -74,7 +74,7 @@ fn answer(context: &XdpContext, verdict: &Verdict) {
     // SAFETY: `probe` has just checked the bounds.
     unsafe {
         (*probe).reason = verdict.reason as u8;
-        (*probe).monitored = verdict.monitored.map_or(u8::MAX, |reason| reason as u8);
+        (*probe).monitored = verdict.monitored;
         (*probe).action = verdict.action() as u8;
         (*probe).answered = 1;
         (*probe).rule = verdict.rule;

@@ -5,7 +5,7 @@ use core::arch::asm;
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf::warn;
 use ebpf_abi::{ABI_VERSION, Action, CpuState, Event, Policy, Protocol, REASON_SLOTS, Reason};
-use ebpf_logic::Verdict;
+use ebpf_logic::{NOT_MONITORED, Verdict};
 
 use crate::maps;
 
@@ -27,10 +27,11 @@ pub fn record(
     // SAFETY: `state` is this CPU's value and no other program runs on it meanwhile.
     let state = unsafe { &mut *state };
     state.decided[index] += 1;
-    if let Some(reason) = verdict.monitored {
-        state.monitored[bounded::<REASON_SLOTS>(reason as usize)] += 1;
+    let monitored = verdict.monitored != NOT_MONITORED;
+    if monitored {
+        state.monitored[bounded::<REASON_SLOTS>(verdict.monitored as usize)] += 1;
     }
-    if verdict.action() == Action::Pass && verdict.monitored.is_none() && verdict.reason != Reason::NoPolicy {
+    if verdict.action() == Action::Pass && !monitored && verdict.reason != Reason::NoPolicy {
         return;
     }
     if now_ns.wrapping_sub(state.events_since_ns) >= SECOND_NS {
@@ -58,11 +59,11 @@ pub fn record(
         source_port: flow.source_port,
         destination_port: flow.destination_port,
         frame_bytes: frame_bytes as u16,
-        reason: verdict.monitored.unwrap_or(verdict.reason) as u8,
+        reason: if monitored { verdict.monitored } else { verdict.reason as u8 },
         action: verdict.action() as u8,
         protocol: flow.protocol,
         tcp_flags: flow.tcp_flags,
-        monitored: u8::from(verdict.monitored.is_some()),
+        monitored: u8::from(monitored),
         padding: 0,
         rule: verdict.rule,
     });

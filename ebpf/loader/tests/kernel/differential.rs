@@ -84,7 +84,7 @@ fn on_host(twin: &mut MemoryTables, packet: &[u8], now: u64, kernel: &Explanatio
     frame.0.truncate(usize::from(verdict.answer_bytes));
     Explanation {
         reason: verdict.reason,
-        monitored: verdict.monitored,
+        monitored: verdict.monitored(),
         action: verdict.action(),
         rule: verdict.rule,
         answer: (verdict.action() == Action::Transmit).then_some(frame.0),
