@@ -200,11 +200,14 @@ fn debian_is_complete() -> bool {
 
 /// The LLVM of a nightly that has the sources of `core`.
 fn nightly_llvm() -> Option<String> {
-    let root = said(Command::new("rustc").args(["+nightly", "--print", "sysroot"]).env_remove("RUSTUP_TOOLCHAIN"))?;
+    let root =
+        said(Command::new("rustc").args(["+nightly", "--print", "sysroot"]).env_remove("RUSTUP_TOOLCHAIN"))?;
     if !Path::new(root.trim()).join("lib/rustlib/src/rust/library/core").is_dir() {
         return None;
     }
-    llvm_of(&said(Command::new("rustc").args(["+nightly", "--version", "--verbose"]).env_remove("RUSTUP_TOOLCHAIN"))?)
+    llvm_of(&said(
+        Command::new("rustc").args(["+nightly", "--version", "--verbose"]).env_remove("RUSTUP_TOOLCHAIN"),
+    )?)
 }
 
 /// The major version in a line `LLVM version: 22.1.8`, as `rustc --version --verbose` prints it.

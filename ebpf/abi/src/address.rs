@@ -77,7 +77,8 @@ impl Prefix {
     /// Whether `address` shares the bits.
     #[inline(always)]
     pub const fn contains(&self, address: Address) -> bool {
-        ((address.high & self.mask.high) ^ self.bits.high) | ((address.low & self.mask.low) ^ self.bits.low) == 0
+        ((address.high & self.mask.high) ^ self.bits.high) | ((address.low & self.mask.low) ^ self.bits.low)
+            == 0
     }
 }
 

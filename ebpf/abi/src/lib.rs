@@ -26,7 +26,8 @@ pub use control::Control;
 pub use counters::{CpuState, Protocol, REASON_SLOTS};
 pub use event::Event;
 pub use policy::{
-    ADMIN_PORTS_MAX, EVENTS_PER_S_MAX, Mode, PROTECTED_MAX, Policy, Protected, ROLE_MANAGEMENT, ROLE_ROUTING, STAGES, Stage,
+    ADMIN_PORTS_MAX, EVENTS_PER_S_MAX, Mode, PROTECTED_MAX, Policy, Protected, ROLE_MANAGEMENT, ROLE_ROUTING,
+    STAGES, Stage,
 };
 pub use probe::{PROBE_MAGIC, Probe};
 pub use reason::{Action, Reason};

@@ -107,7 +107,8 @@ impl Guard {
         let path = self.pins.link(interface);
         let Ok(pinned) = PinnedLink::from_pin(&path) else { return Ok(false) };
         let link: FdLink = pinned.into();
-        let adopted = XdpLink::try_from(link).map_err(|error| GuardError::Pins { path: path.clone(), error: other(error) })?;
+        let adopted = XdpLink::try_from(link)
+            .map_err(|error| GuardError::Pins { path: path.clone(), error: other(error) })?;
         let program = xdp(&mut self.ebpf)?;
         match program.attach_to_link(adopted) {
             Ok(id) => {
@@ -153,7 +154,12 @@ impl Guard {
             }
         }
         let error = refusal.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP));
-        Err(AttachError::Refused { interface: interface.to_owned(), error, findings, generic_allowed: allow_generic })
+        Err(AttachError::Refused {
+            interface: interface.to_owned(),
+            error,
+            findings,
+            generic_allowed: allow_generic,
+        })
     }
 
     fn try_mode(&mut self, interface: &str, mode: XdpMode) -> Result<FdLink, ProgramError> {
@@ -162,9 +168,7 @@ impl Guard {
         let link = program.take_link(id)?;
         // aya falls back to netlink where the kernel refuses a link with EINVAL; such an attachment dies with us, so it is
         // no attachment. Dropping it detaches.
-        FdLink::try_from(link).map_err(|_| {
-            ProgramError::IOError(io::Error::from_raw_os_error(libc::EINVAL))
-        })
+        FdLink::try_from(link).map_err(|_| ProgramError::IOError(io::Error::from_raw_os_error(libc::EINVAL)))
     }
 
     /// XDP programs that are loaded and not ours.
@@ -203,5 +207,9 @@ fn causes(findings: &[Finding]) -> String {
 }
 
 fn hint(generic_allowed: bool) -> &'static str {
-    if generic_allowed { "; the generic mode was refused too" } else { "; the generic mode is not allowed by the configuration" }
+    if generic_allowed {
+        "; the generic mode was refused too"
+    } else {
+        "; the generic mode is not allowed by the configuration"
+    }
 }

@@ -29,7 +29,9 @@ pub struct BanEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BanError {
     /// Bans are looked up by prefixes of fixed lengths.
-    #[error("{0} cannot be banned: IPv4 is banned by /32 or /24, IPv6 by /128, /64 or /48 (a /128 means its /64); put other networks on the deny list")]
+    #[error(
+        "{0} cannot be banned: IPv4 is banned by /32 or /24, IPv6 by /128, /64 or /48 (a /128 means its /64); put other networks on the deny list"
+    )]
     Length(Cidr),
     /// The table is full of bans that have not expired.
     #[error("all {0} bans are in use")]
@@ -41,16 +43,20 @@ impl Tables {
     ///
     /// # Errors
     /// The network has a length that is not banned, or the table is full even after a sweep.
-    pub fn ban(&mut self, source: Cidr, kind: BanKind, duration: Duration, cause: u32) -> Result<(), GuardError> {
+    pub fn ban(
+        &mut self,
+        source: Cidr,
+        kind: BanKind,
+        duration: Duration,
+        cause: u32,
+    ) -> Result<(), GuardError> {
         let key = key(source)?;
         let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let ban = Ban { expires_at_ns: now_ns().saturating_add(duration_ns), kind: kind.number(), cause };
         if key.is_network() {
             self.amend_policy(|policy| policy.network_bans = 1)?;
         }
-        let full = |error: &MapError| {
-            matches!(error, MapError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::E2BIG))
-        };
+        let full = |error: &MapError| matches!(error, MapError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::E2BIG));
         match self.bans.insert(Plain(key), Plain(ban), 0) {
             Err(error) if full(&error) => {
                 if self.sweep()? == 0 {

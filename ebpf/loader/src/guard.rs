@@ -128,7 +128,9 @@ impl Guard {
     pub(crate) fn pin_program(&mut self) -> Result<(), GuardError> {
         let path = self.pins.program();
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(GuardError::Pins { path, error }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(GuardError::Pins { path, error });
+            }
             _ => {}
         }
         xdp(&mut self.ebpf)?.pin(&path)?;

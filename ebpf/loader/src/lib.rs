@@ -3,24 +3,24 @@
 //! [`Guard`] is the loaded program with its tables, [`Tables`] the pinned tables alone (what a command line needs), and
 //! [`Twin`] the same decisions without XDP. Nothing here starts a thread or keeps a clock: callers beat, drain and poll.
 
-mod error;
+mod attach;
+mod bans;
 mod cidr;
-mod settings;
+mod clock;
+mod counters;
+mod error;
+mod ethtool;
+mod explain;
+mod guard;
 mod lists;
 mod object;
 mod pins;
-mod preflight;
-mod ethtool;
 mod plain;
-mod tables;
-mod bans;
-mod counters;
-mod guard;
-mod attach;
-mod explain;
+mod preflight;
 mod selftest;
+mod settings;
+mod tables;
 mod twin;
-mod clock;
 
 pub use attach::{AttachError, Attached, XdpPath};
 pub use bans::{BanEntry, BanError, key as ban_key};

@@ -86,7 +86,9 @@ impl Lists {
             let inherited = around.last().map_or(0, |(_, bits)| *bits & (LISTED_ALLOW | LISTED_DENY));
             let bits = bits | inherited;
             match merged.last_mut() {
-                Some((last, last_bits)) if *last == network => *last_bits |= bits & (LISTED_ALLOW | LISTED_DENY),
+                Some((last, last_bits)) if *last == network => {
+                    *last_bits |= bits & (LISTED_ALLOW | LISTED_DENY);
+                }
                 _ => merged.push((network, bits)),
             }
             around.push((network, merged.last().map_or(bits, |(_, bits)| *bits)));
@@ -140,14 +142,18 @@ mod tests {
 
     #[test]
     fn comments_and_empty_lines_are_nothing_and_bad_lines_keep_their_number() {
-        let (list, bad) = List::parse(ListKind::Deny, 1, "# all\n\n10.0.0.0/8 # ten\n ; old\n10.0.0.1/8\n::1\r\n");
+        let (list, bad) =
+            List::parse(ListKind::Deny, 1, "# all\n\n10.0.0.0/8 # ten\n ; old\n10.0.0.1/8\n::1\r\n");
         assert_eq!(list.networks, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
         assert_eq!(bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [5]);
     }
 
     #[test]
     fn a_network_inherits_what_the_networks_around_it_say() {
-        let files = [list(ListKind::Allow, "10.0.0.0/8"), list(ListKind::Deny, "10.1.0.0/16\n10.1.0.0/16\n11.0.0.0/8")];
+        let files = [
+            list(ListKind::Allow, "10.0.0.0/8"),
+            list(ListKind::Deny, "10.1.0.0/16\n10.1.0.0/16\n11.0.0.0/8"),
+        ];
         let lists = Lists::merge(&files);
         let bits: Vec<_> = lists.v4.iter().map(|(_, _, bits)| bits & 0xff).collect();
         assert_eq!(bits, [LISTED_ALLOW, LISTED_ALLOW | LISTED_DENY, LISTED_DENY]);

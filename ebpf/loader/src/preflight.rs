@@ -40,11 +40,14 @@ pub fn preflight(interface: &str) -> Result<Vec<Finding>, AttachError> {
     if let Ok(channels) = ethtool::channels(interface) {
         let queues = channels.combined.max(channels.transmit);
         let queues_max = channels.combined_max.max(channels.transmit_max);
-        let cpus = std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
+        let cpus = std::thread::available_parallelism()
+            .map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
         // Drivers keep one transmit queue per CPU for XDP; who has them all in use refuses or shares them under a lock.
         if driver == "virtio_net" && queues_max < 2 * cpus {
             find(
-                format!("{queues_max} queue pairs are fewer than twice the {cpus} CPUs, which this driver wants"),
+                format!(
+                    "{queues_max} queue pairs are fewer than twice the {cpus} CPUs, which this driver wants"
+                ),
                 "give the virtual machine more queues".to_owned(),
             );
         } else if driver == "ena" && queues * 2 > queues_max {

@@ -80,8 +80,10 @@ fn violated(policy: &Policy, must: Must, got: &Explanation) -> Option<&'static s
             }
         }
         Must::Reach => {
-            let early = matches!(got.reason.stage(), Some(Stage::Parse | Stage::Port)) || got.reason == Reason::NotVip;
-            (early || got.action == Action::Drop && got.reason.stage().is_none()).then_some("reach the served port")
+            let early = matches!(got.reason.stage(), Some(Stage::Parse | Stage::Port))
+                || got.reason == Reason::NotVip;
+            (early || got.action == Action::Drop && got.reason.stage().is_none())
+                .then_some("reach the served port")
         }
     }
 }
@@ -105,7 +107,9 @@ fn of_vip(corpus: &mut Vec<(String, Vec<u8>, Must)>, policy: &Policy, vip: IpAdd
     };
     let protected = policy.protected.iter().take(policy.protected_count as usize);
     let managed = |address: IpAddr| {
-        protected.clone().any(|entry| entry.roles & 1 != 0 && entry.prefix.contains(crate::cidr::to_abi(address)))
+        protected
+            .clone()
+            .any(|entry| entry.roles & 1 != 0 && entry.prefix.contains(crate::cidr::to_abi(address)))
     };
     let mut add = |what: &str, frame, must| corpus.push((format!("{what} to {vip}"), frame, must));
     if !managed(router) {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ebpf_abi::maps::VIPS_ENTRIES;
 use ebpf_abi::{
-    ADMIN_PORTS_MAX, EVENTS_PER_S_MAX, Mode, PORTS_PER_VIP_MAX, PROTECTED_MAX, Policy, Protected, ROLE_MANAGEMENT,
-    ROLE_ROUTING, STAGES, Stage, Vip,
+    ADMIN_PORTS_MAX, EVENTS_PER_S_MAX, Mode, PORTS_PER_VIP_MAX, PROTECTED_MAX, Policy, Protected,
+    ROLE_MANAGEMENT, ROLE_ROUTING, STAGES, Stage, Vip,
 };
 use ebpf_logic::rate::level_of_rate;
 use thiserror::Error;
@@ -264,13 +264,19 @@ mod tests {
     fn settings_that_do_not_fit_are_refused_with_their_name() {
         let vip = VipSettings { address: [192, 0, 2, 1].into(), tcp_ports: vec![80; 9], udp_ports: vec![] };
         let settings = Settings { vips: vec![vip.clone()], ..Settings::default() };
-        assert_eq!(settings.vips().unwrap_err().to_string(), "9 TCP ports of a VIP are more than the 8 that fit");
+        assert_eq!(
+            settings.vips().unwrap_err().to_string(),
+            "9 TCP ports of a VIP are more than the 8 that fit"
+        );
         let vip = VipSettings { tcp_ports: vec![0], ..vip };
         let settings = Settings { vips: vec![vip], ..Settings::default() };
         assert_eq!(settings.vips().unwrap_err().to_string(), "port 0 among the TCP ports of a VIP");
         let source = Limit { challenge_per_s: Some(5), drop_per_s: Some(4) };
         let error = Settings { source, ..Settings::default() }.policy([0; 2], 1).unwrap_err();
-        assert_eq!(error.to_string(), "the source limit challenges above 5 but drops above 4 connections per second");
+        assert_eq!(
+            error.to_string(),
+            "the source limit challenges above 5 but drops above 4 connections per second"
+        );
         let error = Settings { mss_v4: 100, ..Settings::default() }.policy([0; 2], 1).unwrap_err();
         assert_eq!(error.to_string(), "mss_v4 is 100, which is not between 536 and 8960");
     }

@@ -50,7 +50,13 @@ impl Twin {
     ///
     /// # Errors
     /// The network has a length that is not banned.
-    pub fn ban(&mut self, source: Cidr, kind: BanKind, duration: Duration, cause: u32) -> Result<(), BanError> {
+    pub fn ban(
+        &mut self,
+        source: Cidr,
+        kind: BanKind,
+        duration: Duration,
+        cause: u32,
+    ) -> Result<(), BanError> {
         let expires_at_ns = now_ns().saturating_add(nanoseconds(duration));
         self.tables.bans.insert(key(source)?, Ban { expires_at_ns, kind: kind.number(), cause });
         Ok(())

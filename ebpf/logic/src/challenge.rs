@@ -72,7 +72,7 @@ fn mss<P: Packet>(packet: &P, flow: &Flow) -> u16 {
             (0, _) => return default,
             (1, _) => position += 1,
             (2, 4) => return option.be16::<2>(),
-            (_, bytes) if bytes >= 2 && bytes <= 40 => position += bytes as u16,
+            (_, bytes) if (2..=40).contains(&bytes) => position += bytes as u16,
             _ => return default,
         }
     }
@@ -138,7 +138,7 @@ fn answer_tcp<P: Packet>(packet: &mut P, flow: &Flow, cookie: u32, mss: u16, pse
     let acknowledgement = flow.sequence.wrapping_add(1);
     let option = 0x0204_0000 | mss as u32;
     let tcp_bytes = tcp_bytes(flow) as u32;
-    let flags = tcp_bytes / 4 << 28 | ((flag::SYN | flag::ACK) as u32) << 16 | WINDOW as u32;
+    let flags = ((tcp_bytes / 4) << 28) | ((flag::SYN | flag::ACK) as u32) << 16 | WINDOW as u32;
     let mut sum = pseudo.add(ports).add(cookie).add(acknowledgement).add(flags);
     if tcp_bytes == 24 {
         sum = sum.add(option);
@@ -157,7 +157,8 @@ fn answer_tcp<P: Packet>(packet: &mut P, flow: &Flow, cookie: u32, mss: u16, pse
 #[inline(always)]
 fn swap_ethernet<P: Packet>(packet: &mut P) -> Option<()> {
     let header = packet.header::<12>(0)?;
-    let (to, to_end, from, from_end) = (header.be32::<0>(), header.be16::<4>(), header.be32::<6>(), header.be16::<10>());
+    let (to, to_end, from, from_end) =
+        (header.be32::<0>(), header.be16::<4>(), header.be32::<6>(), header.be16::<10>());
     let mut header = packet.header_mut::<12>(0)?;
     header.put_be32::<0>(from);
     header.put_be16::<4>(from_end);

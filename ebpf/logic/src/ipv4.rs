@@ -38,7 +38,9 @@ fn icmp<P: Packet>(packet: &P, flow: &Flow) -> Result<Transport, Reason> {
     if flow.transport_bytes < 8 {
         return Err(Reason::Truncated);
     }
-    let Some(header) = packet.header::<4>(flow.transport_offset as usize) else { return Err(Reason::Truncated) };
+    let Some(header) = packet.header::<4>(flow.transport_offset as usize) else {
+        return Err(Reason::Truncated);
+    };
     Ok(match (header.byte::<0>(), header.byte::<1>()) {
         (3, 4) => Transport::TooBig,
         (3 | 11 | 12, _) => Transport::IcmpError,

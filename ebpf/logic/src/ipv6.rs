@@ -71,7 +71,9 @@ fn icmp<P: Packet>(packet: &P, flow: &Flow, hop_limit: u8) -> Result<Transport, 
     if flow.transport_bytes < 8 {
         return Err(Reason::Truncated);
     }
-    let Some(header) = packet.header::<4>(flow.transport_offset as usize) else { return Err(Reason::Truncated) };
+    let Some(header) = packet.header::<4>(flow.transport_offset as usize) else {
+        return Err(Reason::Truncated);
+    };
     Ok(match header.byte::<0>() {
         2 => Transport::TooBig,
         1 | 3 | 4 => Transport::IcmpError,

@@ -2,8 +2,8 @@
 
 use ebpf_abi::maps::{LISTED_ALLOW, LISTED_DENY};
 use ebpf_abi::{
-    ADMIN_PORTS_MAX, Action, Address, BanKey, BanKind, Family, Mode, PORTS_PER_VIP_MAX, PROTECTED_MAX, Policy, ROLE_MANAGEMENT,
-    ROLE_ROUTING, Reason, Stage, Vip,
+    ADMIN_PORTS_MAX, Action, Address, BanKey, BanKind, Family, Mode, PROTECTED_MAX,
+    Policy, ROLE_MANAGEMENT, ROLE_ROUTING, Reason, Stage, Vip,
 };
 
 use crate::flow::{Flow, Transport, flag};
@@ -44,11 +44,19 @@ struct Bench {
 
 impl Bench {
     #[inline(always)]
-    fn decide<P: Packet, T: Tables>(&mut self, packet: &mut P, tables: &T, policy: &Policy, now_ns: u64) -> Reason {
+    fn decide<P: Packet, T: Tables>(
+        &mut self,
+        packet: &mut P,
+        tables: &T,
+        policy: &Policy,
+        now_ns: u64,
+    ) -> Reason {
         let vip = match self.find_vip(packet, tables) {
             Ok(vip) => vip,
             Err(reason) if reason.stage().is_none() => return reason,
-            Err(reason) => return if self.acts(tables, policy, reason, true) { reason } else { Reason::Accepted },
+            Err(reason) => {
+                return if self.acts(tables, policy, reason, true) { reason } else { Reason::Accepted };
+            }
         };
         // From here on the packet is for us.
         let roles = roles(policy, &self.flow);
@@ -121,11 +129,7 @@ impl Bench {
 
     /// Reads just enough to know the addresses, and looks the destination up.
     #[inline(always)]
-    fn find_vip<'t, P: Packet, T: Tables>(
-        &mut self,
-        packet: &P,
-        tables: &'t T,
-    ) -> Result<&'t Vip, Reason> {
+    fn find_vip<'t, P: Packet, T: Tables>(&mut self, packet: &P, tables: &'t T) -> Result<&'t Vip, Reason> {
         let Some(ethernet) = packet.header::<14>(0) else { return Err(Reason::NotIp) };
         let mut ethertype = ethernet.be16::<12>();
         let mut offset = 14;
@@ -243,7 +247,8 @@ impl Bench {
         if policy.mode(Stage::Ban) == Mode::Off {
             return None;
         }
-        let mut found = tables.ban(&BanKey::source(self.flow.source)).filter(|ban| now_ns < ban.expires_at_ns);
+        let mut found =
+            tables.ban(&BanKey::source(self.flow.source)).filter(|ban| now_ns < ban.expires_at_ns);
         if found.is_none() && policy.network_bans != 0 {
             found = tables.ban(&BanKey::network(self.flow.source)).filter(|ban| now_ns < ban.expires_at_ns);
         }
@@ -262,7 +267,13 @@ impl Bench {
 
     /// Limits of new connections, and of packets that are no connection's: first the hard ones, then the soft ones.
     #[inline(always)]
-    fn limited<T: Tables>(&mut self, tables: &T, policy: &Policy, now_ns: u64, alive: bool) -> Option<Reason> {
+    fn limited<T: Tables>(
+        &mut self,
+        tables: &T,
+        policy: &Policy,
+        now_ns: u64,
+        alive: bool,
+    ) -> Option<Reason> {
         if policy.mode(Stage::Rate) == Mode::Off && policy.mode(Stage::Challenge) == Mode::Off {
             return None;
         }
@@ -344,13 +355,13 @@ fn unserved(vip: &Vip, flow: &Flow) -> Option<Reason> {
     let ports = match flow.transport {
         Transport::Tcp => &vip.tcp_ports,
         Transport::Udp => &vip.udp_ports,
-        Transport::Echo | Transport::IcmpError | Transport::TooBig | Transport::NeighbourDiscovery => return None,
-        Transport::Other => return Some(Reason::UnservedProtocol),
-    };
-    for index in 0..PORTS_PER_VIP_MAX {
-        if flow.destination_port != 0 && ports[index] == flow.destination_port {
+        Transport::Echo | Transport::IcmpError | Transport::TooBig | Transport::NeighbourDiscovery => {
             return None;
         }
+        Transport::Other => return Some(Reason::UnservedProtocol),
+    };
+    if flow.destination_port != 0 && ports.contains(&flow.destination_port) {
+        return None;
     }
     Some(Reason::UnservedPort)
 }

@@ -12,14 +12,14 @@ pub mod packet;
 pub mod tables;
 mod verdict;
 
-mod judge;
+mod challenge;
+mod checksum;
 mod flow;
 mod ipv4;
 mod ipv6;
-mod transport;
-mod challenge;
-mod checksum;
+mod judge;
 pub mod rate;
+mod transport;
 
 #[cfg(any(test, feature = "twin"))]
 pub mod twin;

@@ -53,7 +53,7 @@ const fn decayed(cell: u64, now_ticks: u32) -> u64 {
     }
     let level = cell >> 32 >> halvings;
     let part = passed % HALF_LIFE_TICKS;
-    level - (level * part * (710 * HALF_LIFE_TICKS - 198 * part) >> 30)
+    level - ((level * part * (710 * HALF_LIFE_TICKS - 198 * part)) >> 30)
 }
 
 /// Charges one connection to a prefix and returns the estimate of its level: never below the truth, but for rounding.

@@ -23,7 +23,9 @@ fn tcp<P: Packet>(packet: &P, flow: &mut Flow) -> Result<(), Reason> {
     if flow.transport_bytes < 20 {
         return Err(Reason::Truncated);
     }
-    let Some(header) = packet.header::<20>(flow.transport_offset as usize) else { return Err(Reason::Truncated) };
+    let Some(header) = packet.header::<20>(flow.transport_offset as usize) else {
+        return Err(Reason::Truncated);
+    };
     flow.transport = Transport::Tcp;
     flow.source_port = header.be16::<0>();
     flow.destination_port = header.be16::<2>();
@@ -40,7 +42,9 @@ fn udp<P: Packet>(packet: &P, flow: &mut Flow) -> Result<(), Reason> {
     if flow.transport_bytes < 8 {
         return Err(Reason::Truncated);
     }
-    let Some(header) = packet.header::<8>(flow.transport_offset as usize) else { return Err(Reason::Truncated) };
+    let Some(header) = packet.header::<8>(flow.transport_offset as usize) else {
+        return Err(Reason::Truncated);
+    };
     flow.transport = Transport::Udp;
     flow.source_port = header.be16::<0>();
     flow.destination_port = header.be16::<2>();

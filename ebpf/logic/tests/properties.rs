@@ -6,22 +6,41 @@ use std::collections::HashMap;
 
 use ebpf_abi::{Action, BanKey, Mode, Policy};
 use ebpf_logic::rate::{self, Kind, LEVEL_PER_CONNECTION};
-use ebpf_logic::twin::frames::{self, flags};
 use ebpf_logic::twin::MemoryTables;
+use ebpf_logic::twin::frames::{self, flags};
 use proptest::prelude::*;
 use world::{NOW_NS, amended, judged, tables};
 
 fn frame() -> impl Strategy<Value = Vec<u8>> {
-    let valid = (any::<[u8; 4]>(), any::<u16>(), any::<u8>(), any::<bool>()).prop_map(|(source, port, flags, six)| {
-        if six {
-            let mut octets = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-            octets[4..8].copy_from_slice(&source);
-            frames::tcp((octets, port).into(), "[2001:db8::80]:80".parse().unwrap(), flags, &frames::SYN_OPTIONS, b"x")
-        } else {
-            frames::tcp((source, port).into(), "192.0.2.80:80".parse().unwrap(), flags, &frames::SYN_OPTIONS, b"x")
-        }
-    });
-    let changed = (valid, proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), any::<prop::sample::Index>(), any::<bool>())
+    let valid = (any::<[u8; 4]>(), any::<u16>(), any::<u8>(), any::<bool>()).prop_map(
+        |(source, port, flags, six)| {
+            if six {
+                let mut octets = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                octets[4..8].copy_from_slice(&source);
+                frames::tcp(
+                    (octets, port).into(),
+                    "[2001:db8::80]:80".parse().unwrap(),
+                    flags,
+                    &frames::SYN_OPTIONS,
+                    b"x",
+                )
+            } else {
+                frames::tcp(
+                    (source, port).into(),
+                    "192.0.2.80:80".parse().unwrap(),
+                    flags,
+                    &frames::SYN_OPTIONS,
+                    b"x",
+                )
+            }
+        },
+    );
+    let changed = (
+        valid,
+        proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        any::<prop::sample::Index>(),
+        any::<bool>(),
+    )
         .prop_map(|(mut frame, changes, cut, cuts)| {
             for (index, byte) in changes {
                 let at = index.index(frame.len());
@@ -84,7 +103,9 @@ proptest! {
 fn spoofed_sources_neither_flush_a_heavy_one_nor_make_strangers_heavy() {
     let policy = Policy { seed: [11, 13], ..Policy::default() };
     let tables = MemoryTables::default();
-    let charge = |bits: u64, now_ns| rate::charge(&tables, &policy, BanKey { bits, length: 128, padding: 0 }, Kind::Source, now_ns);
+    let charge = |bits: u64, now_ns| {
+        rate::charge(&tables, &policy, BanKey { bits, length: 128, padding: 0 }, Kind::Source, now_ns)
+    };
     let mut heavy = 0;
     // Per millisecond: one connection of the heavy source, twenty of sources that are never seen again.
     for tick in 0..2000u64 {
@@ -109,7 +130,10 @@ fn a_steady_rate_settles_at_the_level_of_that_rate() {
             cell = rate::charged(cell, NOW_NS + event * 1_000_000_000 / per_s, LEVEL_PER_CONNECTION);
         }
         let (level, expected) = (f64::from(rate::level(cell)), f64::from(rate::level_of_rate(per_s as u32)));
-        assert!((level / expected - 1.0).abs() < 0.35 + 1.0 / per_s as f64, "{per_s} per second: {level}, not {expected}");
+        assert!(
+            (level / expected - 1.0).abs() < 0.35 + 1.0 / per_s as f64,
+            "{per_s} per second: {level}, not {expected}"
+        );
     }
 }
 
@@ -119,7 +143,11 @@ fn a_syn_of_every_size_is_answered_within_its_size() {
     for options in 0..=40 {
         for payload in [0, 1, 500] {
             let frame = frames::tcp(
-                "192.0.2.1:9".parse().unwrap(), "192.0.2.80:80".parse().unwrap(), flags::SYN, &vec![1; options], &vec![0; payload],
+                "192.0.2.1:9".parse().unwrap(),
+                "192.0.2.80:80".parse().unwrap(),
+                flags::SYN,
+                &vec![1; options],
+                &vec![0; payload],
             );
             let (verdict, answer) = judged(&flooded, &frame, NOW_NS);
             assert!(verdict.action() == Action::Transmit && answer.len() <= frame.len());

@@ -27,7 +27,11 @@ fn check(name: &str, frame: &[u8], expected: Reason) {
     assert_eq!(verdict.reason, expected, "{name}");
     for tags in [&[0x8100u16][..], &[0x8100, 0x88a8]] {
         let tagged = tags.iter().fold(frame.to_vec(), |frame, tag| frames::tagged(frame, *tag, 5));
-        assert_eq!(judged(&tables(Mode::Enforce), &tagged, NOW_NS).0.reason, expected, "{name} behind {tags:x?}");
+        assert_eq!(
+            judged(&tables(Mode::Enforce), &tagged, NOW_NS).0.reason,
+            expected,
+            "{name} behind {tags:x?}"
+        );
     }
 }
 
@@ -36,17 +40,23 @@ fn what_is_not_ours_passes() {
     check("ARP", &frames::arp(), Reason::Arp);
     check("another address", &segment("192.0.2.1", "192.0.2.81", 80, flags::SYN), Reason::NotVip);
     check("another address", &segment("2001:db8:1::1", "2001:db8::81", 80, flags::SYN), Reason::NotVip);
-    check("an IPv4 VIP in IPv6", &frames::ip("2001:db8:1::1".parse().unwrap(), "::ffff:192.0.2.80".parse().unwrap(), 6, &[0; 20]), Reason::NotVip);
-    let thrice = (0..3).fold(segment("192.0.2.1", V4, 80, flags::SYN), |frame, _| frames::tagged(frame, 0x8100, 1));
+    check(
+        "an IPv4 VIP in IPv6",
+        &frames::ip("2001:db8:1::1".parse().unwrap(), "::ffff:192.0.2.80".parse().unwrap(), 6, &[0; 20]),
+        Reason::NotVip,
+    );
+    let thrice =
+        (0..3).fold(segment("192.0.2.1", V4, 80, flags::SYN), |frame, _| frames::tagged(frame, 0x8100, 1));
     assert_eq!(judged(&tables(Mode::Enforce), &thrice, NOW_NS).0.reason, Reason::NotIp);
     assert_eq!(judged(&Default::default(), &frames::arp(), NOW_NS).0.reason, Reason::NoPolicy);
 }
 
 #[test]
 fn what_must_never_be_dropped_passes_whatever_the_tables_say() {
-    for (from, to, peer, router) in
-        [("10.9.1.1", V4, "10.8.0.1", "198.51.100.1"), ("2001:db8:9::1", V6, "2001:db8:8::1", "2001:db8:d::1")]
-    {
+    for (from, to, peer, router) in [
+        ("10.9.1.1", V4, "10.8.0.1", "198.51.100.1"),
+        ("2001:db8:9::1", V6, "2001:db8:8::1", "2001:db8:d::1"),
+    ] {
         check("management, unserved port", &segment(from, to, 9, flags::SYN), Reason::Management);
         check("management, nonsense", &segment(from, to, 9, 0), Reason::Management);
         check("BGP", &segment(peer, to, 179, flags::SYN), Reason::Routing);
@@ -70,7 +80,9 @@ fn packets_that_make_no_sense_are_dropped_by_reason() {
         let mut version = syn.clone();
         version[14] ^= 0x20;
         check("version", &version, Reason::BadHeader);
-        for flags in [0, flags::FIN, flags::SYN | flags::FIN, flags::SYN | flags::ACK, flags::SYN | flags::RST, 0x29] {
+        for flags in
+            [0, flags::FIN, flags::SYN | flags::FIN, flags::SYN | flags::ACK, flags::SYN | flags::RST, 0x29]
+        {
             check("flags", &segment(from, to, 80, flags), Reason::BadFlags);
         }
         let mut offset = syn.clone();
@@ -80,13 +92,22 @@ fn packets_that_make_no_sense_are_dropped_by_reason() {
         offset[at] = 0xf0;
         check("header length", &offset, Reason::BadTransport);
         check("own address", &segment(to, to, 80, flags::SYN), Reason::BadSource);
-        check("port zero", &frames::tcp(socket(from, 0), socket(to, 80), flags::SYN, &[], &[]), Reason::BadTransport);
+        check(
+            "port zero",
+            &frames::tcp(socket(from, 0), socket(to, 80), flags::SYN, &[], &[]),
+            Reason::BadTransport,
+        );
     }
     for source in ["127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255"] {
         check(source, &segment(source, V4, 80, flags::SYN), Reason::BadSource);
     }
     for source in ["::1", "::", "ff02::1", "::ffff:10.9.0.1"] {
-        let frame = frames::ip(source.parse().unwrap(), V6.parse().unwrap(), 6, &segment("2001:db8::1", V6, 80, 2)[54..]);
+        let frame = frames::ip(
+            source.parse().unwrap(),
+            V6.parse().unwrap(),
+            6,
+            &segment("2001:db8::1", V6, 80, 2)[54..],
+        );
         check(source, &frame, Reason::BadSource);
     }
     let mut fragment = segment("192.0.2.1", V4, 80, flags::SYN);
@@ -114,8 +135,16 @@ fn only_what_is_served_reaches_the_server() {
         check("SSH", &segment(from, to, 22, flags::SYN), Reason::UnservedPort);
         check("port zero", &segment(from, to, 0, flags::SYN), Reason::UnservedPort);
         check("DNS", &frames::udp(socket(from, 9), socket(to, 53), b"x"), Reason::UnservedPort);
-        check("redirect", &message(from, to, if echo == 8 { 5 } else { 137 + 1 }, 0), Reason::UnservedProtocol);
-        check("GRE", &frames::ip(from.parse().unwrap(), to.parse().unwrap(), 47, &[0; 8]), Reason::UnservedProtocol);
+        check(
+            "redirect",
+            &message(from, to, if echo == 8 { 5 } else { 137 + 1 }, 0),
+            Reason::UnservedProtocol,
+        );
+        check(
+            "GRE",
+            &frames::ip(from.parse().unwrap(), to.parse().unwrap(), 47, &[0; 8]),
+            Reason::UnservedProtocol,
+        );
     }
 }
 
@@ -136,7 +165,10 @@ fn lists_and_bans_hold_for_both_families() {
     ] {
         let (verdict, _) = judged(&tables(Mode::Enforce), &segment(from, to, 80, flags::SYN), NOW_NS);
         assert_eq!((verdict.reason, verdict.rule), (reason, rule), "{from}");
-        let later = judged(&tables(Mode::Enforce), &segment(from, to, 80, flags::SYN), NOW_NS + 2_000_000_000).0.reason;
+        let later =
+            judged(&tables(Mode::Enforce), &segment(from, to, 80, flags::SYN), NOW_NS + 2_000_000_000)
+                .0
+                .reason;
         let expired = matches!(reason, Reason::Banned | Reason::ChallengedBan);
         assert_eq!(later, if expired { Reason::Accepted } else { reason }, "{from}, when bans have expired");
     }
@@ -176,7 +208,8 @@ fn a_busy_source_is_challenged_then_dropped_and_its_neighbour_is_not() {
         // A thousand connections within a second.
         for index in 0..1000 {
             let now_ns = NOW_NS + index * 1_000_000 % 1_000_000_000;
-            let (verdict, answer) = judged(&tables, &segment(from, to, 80, flags::SYN), now_ns.min(NOW_NS + 999_000_000));
+            let (verdict, answer) =
+                judged(&tables, &segment(from, to, 80, flags::SYN), now_ns.min(NOW_NS + 999_000_000));
             if verdict.action() == Action::Transmit {
                 assert!(frames::checksums_are_right(&answer));
             }
@@ -221,7 +254,11 @@ fn the_answer_to_a_challenge_offers_nothing_but_an_mss_and_never_grows() {
         let syn = segment(from, to, 80, flags::SYN);
         let (_, answer) = judged(&flooded, &syn, NOW_NS);
         assert_eq!(answer.len(), 14 + ip + 24);
-        assert_eq!((&answer[..6], &answer[6..12]), (&syn[6..12], &syn[..6]), "Ethernet addresses change places");
+        assert_eq!(
+            (&answer[..6], &answer[6..12]),
+            (&syn[6..12], &syn[..6]),
+            "Ethernet addresses change places"
+        );
         let tcp = &answer[14 + ip..];
         assert_eq!(tcp[..4], [0, 80, 0x0f, 0xa0], "ports change places");
         assert_eq!(tcp[4..8], [1, 2, 3, 4], "the sequence number is the cookie");

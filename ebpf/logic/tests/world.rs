@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ebpf_abi::maps::{LISTED_ALLOW, LISTED_DENY};
 use ebpf_abi::{
-    Address, Ban, BanKey, BanKind, Mode, Policy, Prefix, Protected, ROLE_MANAGEMENT, ROLE_ROUTING, STAGES, Vip,
+    Address, Ban, BanKey, BanKind, Mode, Policy, Prefix, Protected, ROLE_MANAGEMENT, ROLE_ROUTING, STAGES,
+    Vip,
 };
 use ebpf_logic::rate::level_of_rate;
 use ebpf_logic::twin::{Frame, MemoryTables};

@@ -23,7 +23,9 @@ use crate::tables::KernelTables;
 #[xdp]
 pub fn guard(context: XdpContext) -> u32 {
     // Array look-ups of slot 0 succeed always; the verifier wants to see the branch.
-    let (Some(state), Some(control)) = (maps::STATE.get_ptr_mut(0), maps::CONTROL.get(0)) else { return XDP_PASS };
+    let (Some(state), Some(control)) = (maps::STATE.get_ptr_mut(0), maps::CONTROL.get(0)) else {
+        return XDP_PASS;
+    };
     let probe = probe(&context);
     let now_ns = match probe {
         // SAFETY: `probe` has checked that the metadata holds a probe.
@@ -37,7 +39,14 @@ pub fn guard(context: XdpContext) -> u32 {
         Some(probe) => unsafe { (*probe).charges != 0 },
         None => true,
     };
-    let tables = KernelTables { context: context.ctx, policy, alive_until_ns: control.alive_until_ns, state, now_ns, charges };
+    let tables = KernelTables {
+        context: context.ctx,
+        policy,
+        alive_until_ns: control.alive_until_ns,
+        state,
+        now_ns,
+        charges,
+    };
     let mut frame = Frame::new(&context);
     let verdict = judge(&mut frame, &tables, now_ns);
     let frame_bytes = frame.frame_bytes();

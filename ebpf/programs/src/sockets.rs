@@ -31,7 +31,8 @@ pub fn connected(context: *mut xdp_md, flow: &Flow) -> bool {
     };
     let tuple = tuple.as_mut_ptr().cast::<bpf_sock_tuple>();
     // SAFETY: the tuple is at least `bytes` long, and the context is the one of this call.
-    let socket = unsafe { bpf_skc_lookup_tcp(context.cast(), tuple, bytes, BPF_F_CURRENT_NETNS as i64 as u64, 0) };
+    let socket =
+        unsafe { bpf_skc_lookup_tcp(context.cast(), tuple, bytes, BPF_F_CURRENT_NETNS as i64 as u64, 0) };
     if socket.is_null() {
         return false;
     }
@@ -93,7 +94,13 @@ fn tcp_header(flow: &Flow, words: u32, flags: u32) -> [u32; 6] {
 
 #[inline(always)]
 fn ipv4_header(flow: &Flow) -> [u32; 5] {
-    [0x4500_002cu32.to_be(), 0, 0x4006_0000u32.to_be(), flow.source.v4_bits().to_be(), flow.destination.v4_bits().to_be()]
+    [
+        0x4500_002cu32.to_be(),
+        0,
+        0x4006_0000u32.to_be(),
+        flow.source.v4_bits().to_be(),
+        flow.destination.v4_bits().to_be(),
+    ]
 }
 
 #[inline(always)]

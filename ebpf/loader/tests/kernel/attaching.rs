@@ -47,10 +47,18 @@ fn a_link_outlives_its_process_and_is_adopted_by_the_next_without_a_gap() {
         drop(guard);
         assert!(shown("near").contains(&format!("prog/xdp id {first}")), "{}", shown("near"));
         let mut next = lab::successor(&bpffs);
-        assert_eq!(next.tables().policy().unwrap().unwrap().admin_ports[0], 2222, "the policy is found again");
+        assert_eq!(
+            next.tables().policy().unwrap().unwrap().admin_ports[0],
+            2222,
+            "the policy is found again"
+        );
         assert_eq!(next.attach("near", false).unwrap().path, None);
         let second = next.facts().unwrap().id;
-        assert!(second != first && shown("near").contains(&format!("prog/xdp id {second}")), "{}", shown("near"));
+        assert!(
+            second != first && shown("near").contains(&format!("prog/xdp id {second}")),
+            "{}",
+            shown("near")
+        );
         assert!(next.detach("near").unwrap() && !next.detach("near").unwrap());
         assert!(!shown("near").contains("prog/xdp"), "{}", shown("near"));
     });

@@ -13,7 +13,8 @@ const REPEAT: u32 = 300_000;
 #[test]
 fn every_verdict_has_a_cost_that_is_told() {
     let Some((mut guard, _bpffs)) = lab::guard("cost") else { return };
-    let calm = Settings { source: Limit::default(), network: Limit::default(), events_per_s: 0, ..lab::settings() };
+    let calm =
+        Settings { source: Limit::default(), network: Limit::default(), events_per_s: 0, ..lab::settings() };
     let tables = guard.tables_mut();
     tables.apply(&calm).unwrap();
     tables.beat(lab::LEASE).unwrap();
@@ -37,18 +38,24 @@ fn every_verdict_has_a_cost_that_is_told() {
             println!("{family} {name:<14} {:>4} ns", best(&guard, &frame).as_nanos());
         }
     }
-    let networks = (0..100_000u32).map(|n| ebpf_loader::Cidr::new((0x2000_0000 + n * 256).to_be_bytes().into(), 24));
+    let networks =
+        (0..100_000u32).map(|n| ebpf_loader::Cidr::new((0x2000_0000 + n * 256).to_be_bytes().into(), 24));
     let lists = Lists::merge(&[List { kind: ListKind::Deny, number: 2, networks: networks.collect() }]);
     guard.tables_mut().replace_lists(&lists).unwrap();
     let vip = "192.0.2.80:80".parse().unwrap();
-    for (name, source) in [("listed", "32.0.5.9:4000"), ("not listed", "198.51.100.7:4000"), ("banned", "203.0.113.5:4000")] {
+    for (name, source) in
+        [("listed", "32.0.5.9:4000"), ("not listed", "198.51.100.7:4000"), ("banned", "203.0.113.5:4000")]
+    {
         let frame = Question::syn(source.parse().unwrap(), vip);
         println!("v4 full lists, {name:<10} {:>4} ns", best(&guard, &frame).as_nanos());
     }
     let zero = Limit { challenge_per_s: Some(0), drop_per_s: None };
     guard.tables_mut().apply(&Settings { node: zero, ..calm }).unwrap();
     let frame = Question::syn("198.51.100.7:4000".parse().unwrap(), vip);
-    println!("v4 challenged      {:>4} ns (the first of a run; later ones judge the answer)", best(&guard, &frame).as_nanos());
+    println!(
+        "v4 challenged      {:>4} ns (the first of a run; later ones judge the answer)",
+        best(&guard, &frame).as_nanos()
+    );
 }
 
 /// The least of a few runs: what disturbs only adds.

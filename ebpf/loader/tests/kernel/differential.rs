@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ebpf_loader::abi::{Action, BanKind, Mode, Stage};
 use ebpf_loader::frames::{self, flags};
-use ebpf_loader::{Cidr, Explanation, Guard, Limit, List, ListKind, Lists, Modes, Question, Settings, Tables, now_ns};
+use ebpf_loader::{
+    Cidr, Explanation, Guard, Limit, List, ListKind, Lists, Modes, Question, Settings, Tables, now_ns,
+};
 use ebpf_logic::judge;
 use ebpf_logic::twin::{Frame, MemoryTables};
 
@@ -24,7 +26,8 @@ fn kernel_and_host_agree_on_every_packet() {
     let node = Limit { challenge_per_s: Some(0), drop_per_s: Some(1_000_000) };
     let flooded = Settings { node, stray_check_per_s: Some(0), ..base.clone() };
     let drowned = Settings { node: Limit { challenge_per_s: Some(0), drop_per_s: Some(0) }, ..base.clone() };
-    let partly = Settings { modes: Modes::all(Mode::Enforce).with(Stage::Parse, Mode::Monitor), ..base.clone() };
+    let partly =
+        Settings { modes: Modes::all(Mode::Enforce).with(Stage::Parse, Mode::Monitor), ..base.clone() };
     let mut asked = 0;
     for (name, settings, alive) in [
         ("enforce", &base, true),
@@ -62,7 +65,10 @@ fn compare(guard: &mut Guard, name: &str, settings: &Settings, alive: bool) -> u
         let kernel = guard.explain(&question).unwrap();
         let host = on_host(&mut twin, packet, now, &kernel);
         assert_eq!(kernel, host, "{name}, packet {index}: {packet:02x?}");
-        if kernel.action == Action::Transmit && packet[12..14] != [0x81, 0x00] && packet[12..14] != [0x88, 0xa8] {
+        if kernel.action == Action::Transmit
+            && packet[12..14] != [0x81, 0x00]
+            && packet[12..14] != [0x88, 0xa8]
+        {
             assert!(frames::checksums_are_right(&kernel.answer.unwrap()), "{name}, packet {index}");
         }
     }
@@ -94,7 +100,8 @@ fn on_host(twin: &mut MemoryTables, packet: &[u8], now: u64, kernel: &Explanatio
 /// The same lists and bans on both sides, and the kernel's own policy for the host.
 fn fill(tables: &mut Tables, twin: &mut MemoryTables) {
     let (allow, _) = List::parse(ListKind::Allow, 3, "198.51.100.64/26\n2001:db8:a::/48\n");
-    let (deny, _) = List::parse(ListKind::Deny, 4, "198.51.100.0/24\n203.0.113.9\n2001:db8:d::/48\n2001:db8:a:1::/64\n");
+    let (deny, _) =
+        List::parse(ListKind::Deny, 4, "198.51.100.0/24\n203.0.113.9\n2001:db8:d::/48\n2001:db8:a:1::/64\n");
     let lists = Lists::merge(&[allow, deny]);
     tables.replace_lists(&lists).unwrap();
     for (source, kind) in [
@@ -114,7 +121,8 @@ fn fill(tables: &mut Tables, twin: &mut MemoryTables) {
     twin.lists = lists.entries().map(|(cidr, bits)| (cidr.prefix(), bits)).collect();
     for entry in tables.bans().unwrap() {
         let key = ebpf_loader::ban_key(entry.source).unwrap();
-        let ban = ebpf_loader::abi::Ban { expires_at_ns: u64::MAX, kind: entry.kind.number(), cause: entry.cause };
+        let ban =
+            ebpf_loader::abi::Ban { expires_at_ns: u64::MAX, kind: entry.kind.number(), cause: entry.cause };
         twin.bans.insert(key, ban);
     }
 }
@@ -126,11 +134,38 @@ fn address_of(address: IpAddr) -> ebpf_loader::abi::Address {
 /// Packets that reach every branch, one by one.
 fn corpus() -> Vec<Vec<u8>> {
     let mut packets = vec![vec![0; 14], frames::arp(), frames::tagged(frames::arp(), 0x8100, 7)];
-    let v4 = ["192.0.2.1", "203.0.113.9", "198.51.100.5", "198.51.100.70", "203.0.113.66", "203.0.113.67", "172.16.5.9",
-        "10.9.1.1", "10.8.0.1", "127.0.0.1", "224.0.0.1", "0.0.0.0", "192.0.2.80"];
-    let v6 = ["2001:db8:1::1", "2001:db8:d::1", "2001:db8:a:1::1", "2001:db8:b:1::5", "2001:db8:c:7::1",
-        "2001:db8:9::1", "2001:db8:8::1", "::1", "::", "ff02::1", "::ffff:10.9.1.1", "2001:db8::80"];
-    for (sources, vips) in [(&v4[..], ["192.0.2.80", "192.0.2.81"]), (&v6[..], ["2001:db8::80", "2001:db8::81"])] {
+    let v4 = [
+        "192.0.2.1",
+        "203.0.113.9",
+        "198.51.100.5",
+        "198.51.100.70",
+        "203.0.113.66",
+        "203.0.113.67",
+        "172.16.5.9",
+        "10.9.1.1",
+        "10.8.0.1",
+        "127.0.0.1",
+        "224.0.0.1",
+        "0.0.0.0",
+        "192.0.2.80",
+    ];
+    let v6 = [
+        "2001:db8:1::1",
+        "2001:db8:d::1",
+        "2001:db8:a:1::1",
+        "2001:db8:b:1::5",
+        "2001:db8:c:7::1",
+        "2001:db8:9::1",
+        "2001:db8:8::1",
+        "::1",
+        "::",
+        "ff02::1",
+        "::ffff:10.9.1.1",
+        "2001:db8::80",
+    ];
+    for (sources, vips) in
+        [(&v4[..], ["192.0.2.80", "192.0.2.81"]), (&v6[..], ["2001:db8::80", "2001:db8::81"])]
+    {
         for vip in vips {
             for source in sources {
                 for_pair(&mut packets, source.parse().unwrap(), vip.parse().unwrap());
@@ -149,7 +184,14 @@ fn corpus() -> Vec<Vec<u8>> {
 fn for_pair(packets: &mut Vec<Vec<u8>>, source: IpAddr, vip: IpAddr) {
     let from = SocketAddr::new(source, 40_000);
     let at = |port| SocketAddr::new(vip, port);
-    for options in [&frames::SYN_OPTIONS[..], &[2, 4, 1, 2], &[1, 1, 2, 4, 5, 0xa0], &[4, 2, 2, 4, 5, 0, 0], &[8, 0], &[]] {
+    for options in [
+        &frames::SYN_OPTIONS[..],
+        &[2, 4, 1, 2],
+        &[1, 1, 2, 4, 5, 0xa0],
+        &[4, 2, 2, 4, 5, 0, 0],
+        &[8, 0],
+        &[],
+    ] {
         packets.push(frames::tcp(from, at(80), flags::SYN, options, &[]));
     }
     for port in [443, 179, 22, 2222, 0] {
@@ -162,7 +204,9 @@ fn for_pair(packets: &mut Vec<Vec<u8>>, source: IpAddr, vip: IpAddr) {
     for port in [443, 3784, 4784, 53, 0] {
         packets.push(frames::udp(from, at(port), b"hello"));
     }
-    for (kind, code) in [(8, 0), (3, 4), (3, 1), (11, 0), (5, 0), (128, 0), (2, 0), (1, 0), (4, 0), (135, 0), (133, 0)] {
+    for (kind, code) in
+        [(8, 0), (3, 4), (3, 1), (11, 0), (5, 0), (128, 0), (2, 0), (1, 0), (4, 0), (135, 0), (133, 0)]
+    {
         packets.push(frames::icmp(source, vip, kind, code));
     }
     for protocol in [0, 43, 44, 47, 50, 51, 59, 60, 132] {

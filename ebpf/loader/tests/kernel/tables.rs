@@ -53,7 +53,8 @@ fn without_a_heartbeat_bans_stop_dropping_and_the_deny_list_does_not() {
 fn full_lists_are_swapped_within_a_second_and_forgotten_when_emptied() {
     let Some((mut guard, _bpffs)) = lab::guard("lists") else { return };
     guard.tables_mut().apply(&lab::settings()).unwrap();
-    let networks: Vec<Cidr> = (0..100_000u32).map(|n| Cidr::new((0x2000_0000 + n * 256).to_be_bytes().into(), 24)).collect();
+    let networks: Vec<Cidr> =
+        (0..100_000u32).map(|n| Cidr::new((0x2000_0000 + n * 256).to_be_bytes().into(), 24)).collect();
     let lists = Lists::merge(&[List { kind: ListKind::Deny, number: 2, networks: networks.clone() }]);
     let start = Instant::now();
     guard.tables_mut().replace_lists(&lists).unwrap();

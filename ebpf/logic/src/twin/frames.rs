@@ -21,14 +21,20 @@ const TO: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const FROM: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 /// A TCP segment; `options` are padded with zeroes to a multiple of four bytes.
-pub fn tcp(source: SocketAddr, destination: SocketAddr, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
+pub fn tcp(
+    source: SocketAddr,
+    destination: SocketAddr,
+    flags: u8,
+    options: &[u8],
+    payload: &[u8],
+) -> Vec<u8> {
     let header_bytes = 20 + options.len().div_ceil(4) * 4;
     let mut segment = Vec::with_capacity(header_bytes + payload.len());
     segment.extend(source.port().to_be_bytes());
     segment.extend(destination.port().to_be_bytes());
     segment.extend(0x1122_3344u32.to_be_bytes());
     segment.extend(0x5566_7788u32.to_be_bytes());
-    segment.extend([(header_bytes / 4 << 4) as u8, flags, 0xfa, 0xf0, 0, 0, 0, 0]);
+    segment.extend([((header_bytes / 4) << 4) as u8, flags, 0xfa, 0xf0, 0, 0, 0, 0]);
     segment.extend(options);
     segment.resize(header_bytes, 0);
     segment.extend(payload);
