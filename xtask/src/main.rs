@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod workspace;
 
 mod bench;
+mod build_ebpf;
 mod demo;
 mod fuzz;
 mod miri;
@@ -42,6 +43,7 @@ enum Chore {
     Fuzz(fuzz::Options),
     Miri(miri::Options),
     Bench(bench::Options),
+    BuildEbpf(build_ebpf::Options),
 }
 
 fn main() -> ExitCode {
@@ -65,5 +67,6 @@ fn dispatch(chore: &Chore, workspace: &Workspace) -> anyhow::Result<Verdict> {
         Chore::Fuzz(options) => fuzz::run(options, workspace),
         Chore::Miri(options) => miri::run(options, workspace),
         Chore::Bench(options) => bench::run(options, workspace),
+        Chore::BuildEbpf(options) => build_ebpf::run(options, workspace),
     }
 }

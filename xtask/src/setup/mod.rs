@@ -28,6 +28,7 @@ pub(crate) enum Purpose {
     Test,
     Fuzz,
     Bench,
+    Ebpf,
 }
 
 impl fmt::Display for Purpose {
@@ -37,6 +38,7 @@ impl fmt::Display for Purpose {
             Self::Test => "test",
             Self::Fuzz => "fuzz",
             Self::Bench => "bench",
+            Self::Ebpf => "ebpf",
         })
     }
 }
@@ -66,12 +68,27 @@ const NEEDS: &[Need] = &[
         reason: "compiles LMDB, a peer of the lookup benchmark",
     },
     Need { package: "haproxy", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need {
+        package: "llvm-22-dev",
+        purposes: &[Purpose::Ebpf],
+        reason: "bpf-linker is built against it: the LLVM of rustc-web",
+    },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need {
+        package: "rust-web-src",
+        purposes: &[Purpose::Ebpf],
+        reason: "the sources of core, compiled for the kernel",
+    },
+    Need {
+        package: "rustc-web",
+        purposes: &[Purpose::Ebpf],
+        reason: "a compiler whose sources of core and LLVM can be had",
+    },
     Need { package: "wrk", purposes: &[Purpose::Bench], reason: "load generator of the HTTP benchmark" },
 ];
 
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
-    let all = [Purpose::Demo, Purpose::Test, Purpose::Fuzz, Purpose::Bench];
+    let all = [Purpose::Demo, Purpose::Test, Purpose::Fuzz, Purpose::Bench, Purpose::Ebpf];
     let purposes = if options.purposes.is_empty() { &all[..] } else { &options.purposes };
     Ok(Verdict::passed_if(prepare(purposes).is_empty()))
 }

@@ -1,0 +1,272 @@
+//! Typed handles to the pinned tables; every process that may open the pins can have them.
+
+use std::fs;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use ebpf_abi::{ABI_VERSION, Address, Ban, BanKey, Control, CpuState, Event, Policy, Vip, maps};
+
+use crate::cidr::to_abi;
+use crate::plain::Plain;
+use crate::{Counters, GuardError, Lists, Pins, Settings, now_ns};
+
+const BPF_F_NO_PREALLOC: u32 = 1;
+
+type Trie<K> = LpmTrie<MapData, K, u32>;
+
+/// The tables of a guard, whether its program is attached or not.
+///
+/// Policies and lists have one writer at a time: the node. Bans may be written by anybody.
+pub struct Tables {
+    control: Array<MapData, Plain<Control>>,
+    policy: Array<MapData, Plain<Policy>>,
+    vips: HashMap<MapData, Plain<Address>, Plain<Vip>>,
+    lists_v4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
+    lists_v6: ArrayOfMaps<MapData, Trie<[u8; 16]>>,
+    pub(crate) bans: HashMap<MapData, Plain<BanKey>, Plain<Ban>>,
+    state: PerCpuArray<MapData, Plain<CpuState>>,
+}
+
+impl Tables {
+    /// Opens what a guard has pinned.
+    ///
+    /// # Errors
+    /// Nothing is pinned, or by another version, or this process may not open it.
+    pub fn open(pins: &Pins) -> Result<Self, GuardError> {
+        Ok(Self {
+            control: open(pins, maps::CONTROL)?,
+            policy: open(pins, maps::POLICY)?,
+            vips: open(pins, maps::VIPS)?,
+            lists_v4: open(pins, maps::LISTS_V4)?,
+            lists_v6: open(pins, maps::LISTS_V6)?,
+            bans: open(pins, maps::BANS)?,
+            state: open(pins, maps::STATE)?,
+        })
+    }
+
+    /// Makes the settings valid in one step: new VIPs first, then the policy, then VIPs that are gone.
+    ///
+    /// # Errors
+    /// A setting is out of bounds (then nothing has changed), or a table cannot be written.
+    pub fn apply(&mut self, settings: &Settings) -> Result<(), GuardError> {
+        let vips = settings.vips()?;
+        let current = self.policy()?;
+        let seed = current.map_or_else(seed, |policy| policy.seed);
+        let mut policy = settings.policy(seed, receiving_cpus())?;
+        if let Some(current) = current {
+            policy.lists_used = current.lists_used;
+            policy.network_bans = current.network_bans;
+        }
+        for (address, vip) in &vips {
+            self.vips.insert(Plain(to_abi(*address)), Plain(*vip), 0).map_err(table(maps::VIPS))?;
+        }
+        self.write_policy(&policy)?;
+        let kept: Vec<_> = vips.iter().map(|(address, _)| to_abi(*address)).collect();
+        let present: Vec<_> = self.vips.keys().collect::<Result<_, _>>().map_err(table(maps::VIPS))?;
+        for address in present.into_iter().filter(|address| !kept.contains(&address.0)) {
+            remove(self.vips.remove(&address)).map_err(table(maps::VIPS))?;
+        }
+        Ok(())
+    }
+
+    /// The valid policy; none until one of this version has been applied.
+    ///
+    /// # Errors
+    /// A table cannot be read.
+    pub fn policy(&self) -> Result<Option<Policy>, GuardError> {
+        let control = self.control()?;
+        if control.abi_version != ABI_VERSION {
+            return Ok(None);
+        }
+        let Plain(policy) = self.policy.get(&(control.policy_slot & 1), 0).map_err(table(maps::POLICY))?;
+        Ok(Some(policy))
+    }
+
+    /// Writes the policy into the slot that is not valid, then makes that slot valid.
+    pub(crate) fn write_policy(&mut self, policy: &Policy) -> Result<(), GuardError> {
+        let control = self.control()?;
+        let slot = (control.policy_slot & 1) ^ 1;
+        self.policy.set(slot, Plain(*policy), 0).map_err(table(maps::POLICY))?;
+        self.write_control(Control { abi_version: ABI_VERSION, policy_slot: slot, ..control })
+    }
+
+    /// Changes the valid policy.
+    pub(crate) fn amend_policy(&mut self, amend: impl FnOnce(&mut Policy)) -> Result<(), GuardError> {
+        let mut policy = self.policy()?.unwrap_or_default();
+        let before = policy;
+        amend(&mut policy);
+        if policy == before { Ok(()) } else { self.write_policy(&policy) }
+    }
+
+    /// Says that somebody supervises for `lease` more; stages that need supervision stop dropping when it runs out, within
+    /// the few milliseconds of the kernel's coarse clock. A lease of zero ends at once.
+    ///
+    /// # Errors
+    /// The table cannot be written.
+    pub fn beat(&mut self, lease: Duration) -> Result<(), GuardError> {
+        let lease_ns = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
+        let alive_until_ns = if lease_ns == 0 { 0 } else { now_ns().saturating_add(lease_ns) };
+        let control = self.control()?;
+        self.write_control(Control { alive_until_ns, ..control })
+    }
+
+    /// Time left of the lease; zero when it has run out.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn lease(&self) -> Result<Duration, GuardError> {
+        Ok(Duration::from_nanos(self.control()?.alive_until_ns.saturating_sub(now_ns())))
+    }
+
+    /// Replaces both lists: new tries are filled beside the old ones and swapped in, one write per family.
+    ///
+    /// # Errors
+    /// More networks than fit (nothing has changed then), or a table cannot be written.
+    pub fn replace_lists(&mut self, lists: &Lists) -> Result<(), GuardError> {
+        if let Some((what, count)) = lists.overflow() {
+            return Err(crate::SettingsError::TooMany { what, count, max: maps::LISTS_ENTRIES }.into());
+        }
+        let v4 = filled(maps::LISTS_V4, &lists.v4)?;
+        let v6 = filled(maps::LISTS_V6, &lists.v6)?;
+        self.lists_v4.set(0, &v4, 0).map_err(table(maps::LISTS_V4))?;
+        self.lists_v6.set(0, &v6, 0).map_err(table(maps::LISTS_V6))?;
+        let used = u32::from(!lists.v4.is_empty()) | u32::from(!lists.v6.is_empty()) << 1;
+        self.amend_policy(|policy| policy.lists_used = used)
+    }
+
+    /// Everything counted since the tables were made, all CPUs together.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn counters(&self) -> Result<Counters, GuardError> {
+        let cpus = self.state.get(&0, 0).map_err(table(maps::STATE))?;
+        Ok(Counters::sum(cpus.iter().map(|Plain(state)| state)))
+    }
+
+    /// The addresses that are served, in no order.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn vips(&self) -> Result<Vec<(IpAddr, Vip)>, GuardError> {
+        let entries: Result<Vec<_>, _> = self.vips.iter().collect();
+        let entries = entries.map_err(table(maps::VIPS))?;
+        Ok(entries.into_iter().map(|(address, vip)| (from_abi(address.0), vip.0)).collect())
+    }
+
+    fn control(&self) -> Result<Control, GuardError> {
+        Ok(self.control.get(&0, 0).map_err(table(maps::CONTROL))?.0)
+    }
+
+    fn write_control(&mut self, control: Control) -> Result<(), GuardError> {
+        self.control.set(0, Plain(control), 0).map_err(table(maps::CONTROL))
+    }
+}
+
+/// The sampled events; only one process should drain them.
+pub struct Events {
+    ring: RingBuf<MapData>,
+}
+
+impl Events {
+    /// Opens the ring that a guard has pinned.
+    ///
+    /// # Errors
+    /// As for [`Tables::open`].
+    pub fn open(pins: &Pins) -> Result<Self, GuardError> {
+        Ok(Self { ring: open(pins, maps::EVENTS)? })
+    }
+
+    /// The next event; none when the ring is empty.
+    pub fn next_event(&mut self) -> Option<Event> {
+        loop {
+            let item = self.ring.next()?;
+            if let Some(event) = decode(&item) {
+                return Some(event);
+            }
+        }
+    }
+}
+
+impl AsFd for Events {
+    /// Becomes readable when events arrive.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor belongs to the ring, which lives as long as the borrow.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+    }
+}
+
+/// An event by its bytes; field by field, so that no reference to unaligned memory is made.
+fn decode(bytes: &[u8]) -> Option<Event> {
+    let bytes: &[u8; size_of::<Event>()] = bytes.first_chunk()?;
+    let long = |at: usize| bytes[at..].first_chunk().map_or(0, |chunk| u64::from_ne_bytes(*chunk));
+    let short = |at: usize| bytes[at..].first_chunk().map_or(0, |chunk| u16::from_ne_bytes(*chunk));
+    Some(Event {
+        at_ns: long(0),
+        source: Address { high: long(8), low: long(16) },
+        destination: Address { high: long(24), low: long(32) },
+        source_port: short(40),
+        destination_port: short(42),
+        frame_bytes: short(44),
+        reason: bytes[46],
+        action: bytes[47],
+        protocol: bytes[48],
+        tcp_flags: bytes[49],
+        monitored: bytes[50],
+        padding: bytes[51],
+        rule: bytes[52..].first_chunk().map_or(0, |chunk| u32::from_ne_bytes(*chunk)),
+    })
+}
+
+/// An address of an event or a table, as the rest of the program knows it.
+pub(crate) fn from_abi(address: Address) -> IpAddr {
+    IpAddr::from(address.octets()).to_canonical()
+}
+
+/// An error of one table.
+pub(crate) fn table(table: &'static str) -> impl FnOnce(MapError) -> GuardError {
+    move |error| GuardError::Table { table, error }
+}
+
+/// Removing what is gone already is no error.
+pub(crate) fn remove(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+fn open<T>(pins: &Pins, name: &'static str) -> Result<T, GuardError>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    let path = pins.map(name);
+    if matches!(fs::exists(&path), Ok(false)) {
+        return Err(GuardError::NotPinned(pins.root().to_owned()));
+    }
+    MapData::from_pin(&path).and_then(Map::from_map_data).and_then(T::try_from).map_err(table(name))
+}
+
+fn filled<K: aya::Pod>(name: &'static str, entries: &[(u8, K, u32)]) -> Result<Trie<K>, GuardError> {
+    let count = u32::try_from(entries.len().max(1)).unwrap_or(u32::MAX);
+    let mut trie = Trie::create(count, BPF_F_NO_PREALLOC).map_err(table(name))?;
+    for (length, octets, bits) in entries {
+        trie.insert(&Key::new(u32::from(*length), *octets), *bits, 0).map_err(table(name))?;
+    }
+    Ok(trie)
+}
+
+/// CPUs that may receive packets: all that are online.
+fn receiving_cpus() -> u32 {
+    aya::util::online_cpus().map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(1)).max(1)
+}
+
+/// A seed that nobody outside can guess.
+fn seed() -> [u64; 2] {
+    use std::hash::{BuildHasher, RandomState};
+    // The standard library keys its hash tables from the kernel's random numbers; its hash of nothing is as secret.
+    [RandomState::new().hash_one(0u8), RandomState::new().hash_one(1u8)]
+}

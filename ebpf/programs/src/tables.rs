@@ -1,0 +1,152 @@
+//! The kernel's maps behind the trait that the logic asks.
+
+use core::arch::asm;
+
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use ebpf_abi::maps::{SKETCH_ENTRIES, TRICKLE_ENTRIES};
+use ebpf_abi::{Address, Ban, BanKey, CpuState, Family, Policy, Vip};
+use ebpf_logic::{Flow, Level, Tables};
+
+use crate::{maps, sockets};
+
+/// The tables as one packet sees them.
+pub struct KernelTables {
+    /// For helpers that want it.
+    pub context: *mut xdp_md,
+    /// The valid policy.
+    pub policy: Option<&'static Policy>,
+    /// The heartbeat.
+    pub alive_until_ns: u64,
+    /// The state of this CPU.
+    pub state: *mut CpuState,
+    /// The instant; to the verifier, a number that it knows nothing about.
+    pub now_ns: u64,
+    /// Whether this packet leaves traces in the rate tables.
+    pub charges: bool,
+}
+
+impl Tables for KernelTables {
+    #[inline(always)]
+    fn policy(&self) -> Option<&Policy> {
+        self.policy
+    }
+
+    #[inline(always)]
+    fn alive_until_ns(&self) -> u64 {
+        self.alive_until_ns
+    }
+
+    #[inline(always)]
+    fn vip(&self, address: &Address) -> Option<&Vip> {
+        // SAFETY: user space replaces values whole; a reader sees the ports of the old or of the new one.
+        unsafe { maps::VIPS.get(address) }
+    }
+
+    #[inline(always)]
+    fn listed(&self, source: Address) -> u32 {
+        let bits = match source.family() {
+            Family::V4 => {
+                let key = Key::new(32, source.v4_bits().to_be_bytes());
+                maps::LISTS_V4.get(0).and_then(|lists| lists.get(&key))
+            }
+            Family::V6 => {
+                let key = Key::new(128, source.octets());
+                maps::LISTS_V6.get(0).and_then(|lists| lists.get(&key))
+            }
+        };
+        bits.copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn ban(&self, key: &BanKey) -> Option<Ban> {
+        // SAFETY: user space replaces values whole; a torn read could only mix two bans of the same source.
+        unsafe { maps::BANS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn cell(&self, index: u32) -> u64 {
+        maps::SKETCH.get(index & (SKETCH_ENTRIES as u32 - 1)).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn set_cell(&self, index: u32, value: u64) {
+        if !self.charges {
+            return;
+        }
+        if let Some(cell) = maps::SKETCH.get_ptr_mut(index & (SKETCH_ENTRIES as u32 - 1)) {
+            // SAFETY: an aligned word of the map; CPUs race for it, and a lost update is a lost grain of a statistic.
+            unsafe { cell.write_volatile(value) };
+        }
+    }
+
+    #[inline(always)]
+    fn level(&self, level: Level) -> u64 {
+        // SAFETY: `state` points to this CPU's value.
+        unsafe {
+            match level {
+                Level::NewConnections => (*self.state).new_connections,
+                Level::Segments => (*self.state).segments,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn set_level(&self, level: Level, value: u64) {
+        if !self.charges {
+            return;
+        }
+        // SAFETY: as above.
+        unsafe {
+            match level {
+                Level::NewConnections => (*self.state).new_connections = value,
+                Level::Segments => (*self.state).segments = value,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn trickled_at_ns(&self, listener: u32) -> u64 {
+        maps::TRICKLE.get(listener & (TRICKLE_ENTRIES as u32 - 1)).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn set_trickled_at_ns(&self, listener: u32, now_ns: u64) {
+        if !self.charges {
+            return;
+        }
+        if let Some(cell) = maps::TRICKLE.get_ptr_mut(listener & (TRICKLE_ENTRIES as u32 - 1)) {
+            // SAFETY: an aligned word of the map; two CPUs that race let one SYN more through.
+            unsafe { cell.write_volatile(now_ns) };
+        }
+    }
+
+    #[inline(always)]
+    fn forget(&self, value: u64) -> u64 {
+        let mut value = value;
+        // SAFETY: adds the difference of an unknown number to itself: zero, which the verifier does not notice.
+        unsafe {
+            asm!(
+                "{zero} = {unknown}", "{zero} -= {unknown}", "{value} += {zero}",
+                unknown = in(reg) self.now_ns, zero = out(reg) _, value = inout(reg) value,
+                options(pure, nomem, nostack)
+            );
+        }
+        value
+    }
+
+    #[inline(always)]
+    fn connected(&self, flow: &Flow) -> bool {
+        sockets::connected(self.context, flow)
+    }
+
+    #[inline(always)]
+    fn cookie(&self, flow: &Flow, mss: u16) -> Option<u32> {
+        sockets::cookie(flow, mss)
+    }
+
+    #[inline(always)]
+    fn cookie_valid(&self, flow: &Flow) -> bool {
+        sockets::cookie_valid(flow)
+    }
+}
