@@ -101,6 +101,7 @@ impl Shard {
                 server: &self.server,
                 counters: &self.counters,
                 sampler: self.sampler.as_mut(),
+                scout: self.scout.as_mut(),
                 peer: session.peer,
                 answered: 0,
             };
@@ -203,6 +204,7 @@ impl Shard {
                     server: &self.server,
                     counters: &self.counters,
                     sampler: self.sampler.as_mut(),
+                    scout: self.scout.as_mut(),
                     peer: session.peer,
                     answered: 0,
                 };
