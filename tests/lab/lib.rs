@@ -10,6 +10,8 @@ pub mod here;
 
 pub mod mount;
 
+pub mod network;
+
 pub mod binaries;
 
 pub mod process;
@@ -35,6 +37,7 @@ pub mod load;
 pub use links::{Domains, Row};
 pub use metrics::Metrics;
 pub use node::Node;
+pub use network::Namespace;
 pub use peer::Peer;
 pub use reply::Reply;
 pub use site::Site;
