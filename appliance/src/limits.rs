@@ -150,10 +150,14 @@ pub const EVENTS_PER_S: Bounds =
 pub const SCANNER_THRESHOLD: Bounds =
     Bounds::new(1, 1_000_000, "no point is no offence, and a million is reached by no scanner");
 /// `scanners.half_life_s`.
-pub const SCANNER_HALF_LIFE_S: Bounds =
-    Bounds::new(1, 86_400, "less forgets between two requests, more punishes today's owner of an address for yesterday's");
+pub const SCANNER_HALF_LIFE_S: Bounds = Bounds::new(
+    1,
+    86_400,
+    "less forgets between two requests, more punishes today's owner of an address for yesterday's",
+);
 /// Points for one request.
-pub const POINTS: Bounds = Bounds::new(0, 1_000, "0 ignores the kind, and a thousand is far above the usual threshold");
+pub const POINTS: Bounds =
+    Bounds::new(0, 1_000, "0 ignores the kind, and a thousand is far above the usual threshold");
 /// Durations of challenges and bans, seconds.
 pub const BAN_S: Bounds =
     Bounds::new(1, 2_592_000, "addresses change their owners within a month; lists are for what must last");

@@ -36,8 +36,8 @@ pub mod load;
 
 pub use links::{Domains, Row};
 pub use metrics::Metrics;
-pub use node::Node;
 pub use network::Namespace;
+pub use node::Node;
 pub use peer::Peer;
 pub use reply::Reply;
 pub use site::Site;

@@ -46,7 +46,10 @@ impl Namespace {
     /// The interface `own` here, and at the other end of the cable `others` there.
     #[track_caller]
     pub fn connect(&self, own: &str, other: &Self, others: &str) {
-        ip(&["link", "add", own, "netns", &self.0, "type", "veth", "peer", "name", others, "netns", &other.0]).unwrap();
+        ip(&[
+            "link", "add", own, "netns", &self.0, "type", "veth", "peer", "name", others, "netns", &other.0,
+        ])
+        .unwrap();
         self.ip(&["link", "set", own, "up"]);
         other.ip(&["link", "set", others, "up"]);
     }

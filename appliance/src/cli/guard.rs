@@ -26,7 +26,13 @@ use ebpf_loader::{Cidr, Pins, Tables};
 #[command(after_help = EXAMPLES)]
 pub(super) struct GuardArgs {
     /// Where the guard is pinned: guard.pins of the configuration.
-    #[arg(long, global = true, value_name = "DIRECTORY", env = "CAROM_GUARD_PINS", default_value = "/sys/fs/bpf/carom")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIRECTORY",
+        env = "CAROM_GUARD_PINS",
+        default_value = "/sys/fs/bpf/carom"
+    )]
     pins: PathBuf,
     /// Write JSON: one object, or one per line where lines come one by one.
     #[arg(long, global = true)]
@@ -191,7 +197,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         "d" => 86_400,
         _ => return Err("expected a number and s, m, h or d, such as 10m".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "expected a number before the unit, such as 10m".to_owned())?;
+    let number: u64 =
+        number.parse().map_err(|_| "expected a number before the unit, such as 10m".to_owned())?;
     match number.checked_mul(seconds) {
         Some(seconds @ 1..=31_536_000) => Ok(Duration::from_secs(seconds)),
         _ => Err("expected between 1s and 365d".into()),
@@ -221,6 +228,9 @@ mod tests {
         for text in ["", "10", "m", "0s", "366d", "1w", "-1s", "99999999999999999999s", "1h30m"] {
             assert!(duration(text).is_err(), "{text}");
         }
-        assert_eq!([90, 600, 7_200, 172_800].map(|s| human(Duration::from_secs(s))), ["90s", "10m", "2h", "2d"]);
+        assert_eq!(
+            [90, 600, 7_200, 172_800].map(|s| human(Duration::from_secs(s))),
+            ["90s", "10m", "2h", "2d"]
+        );
     }
 }

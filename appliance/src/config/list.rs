@@ -65,7 +65,9 @@ impl Entry for IpAddr {
                 .fixed_by("write the address itself")
                 .one(),
             Ok(address) => Ok(address),
-            Err(_) => Wrong::new(written).expecting("an IP address").fixed_by("write numbers without a port").one(),
+            Err(_) => {
+                Wrong::new(written).expecting("an IP address").fixed_by("write numbers without a port").one()
+            }
         }
     }
 }
@@ -93,11 +95,17 @@ impl Entry for String {
 
     fn read(written: &Spanned<DeValue<'_>>, text: &str) -> Result<Self, Vec<Wrong>> {
         let fits = !text.is_empty() && text.len() <= INTERFACE_NAME_BYTES_MAX;
-        if fits && !text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) && text != "." && text != ".." {
+        if fits
+            && !text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control())
+            && text != "."
+            && text != ".."
+        {
             return Ok(text.to_owned());
         }
         Wrong::new(written)
-            .expecting(format!("the name of an interface, 1 to {INTERFACE_NAME_BYTES_MAX} bytes without slashes"))
+            .expecting(format!(
+                "the name of an interface, 1 to {INTERFACE_NAME_BYTES_MAX} bytes without slashes"
+            ))
             .fixed_by("`ip link` shows the names")
             .one()
     }

@@ -14,7 +14,8 @@ use super::keys::{
 };
 use super::problem::Problem;
 use super::settings::{
-    AccessLog, AdminAddress, Drain, Guard, Listen, Log, Node, Penalties, Scanners, Scoring, Settings, Snapshot,
+    AccessLog, AdminAddress, Drain, Guard, Listen, Log, Node, Penalties, Scanners, Scoring, Settings,
+    Snapshot,
 };
 use crate::limits::{ConnectionLimits, HttpLimits};
 

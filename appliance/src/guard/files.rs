@@ -64,7 +64,9 @@ pub enum FilesError {
         path: PathBuf,
     },
     /// There are too many networks.
-    #[error("{count} {what} in guard.allow_files and guard.deny_files are more than the 100000 that fit; merge neighbours")]
+    #[error(
+        "{count} {what} in guard.allow_files and guard.deny_files are more than the 100000 that fit; merge neighbours"
+    )]
     TooMany {
         /// Of which family.
         what: &'static str,
@@ -121,7 +123,13 @@ impl Networks {
         }
     }
 
-    fn parse(&mut self, key: &'static str, kind: ListKind, number: u16, path: &Path) -> Result<List, FilesError> {
+    fn parse(
+        &mut self,
+        key: &'static str,
+        kind: ListKind,
+        number: u16,
+        path: &Path,
+    ) -> Result<List, FilesError> {
         let text = text(key, path)?;
         let (list, bad) = List::parse(kind, number, &text);
         let named = bad.into_iter().map(|bad| BadLine {
@@ -154,7 +162,8 @@ mod tests {
 
     fn read(directory: &Path, text: &str) -> Result<Networks, FilesError> {
         let text = text.replace("DIR", &directory.display().to_string());
-        let settings = crate::config::parse(Path::new("carom.toml"), &format!("version = 1\n{text}"), "edge-1").unwrap();
+        let settings =
+            crate::config::parse(Path::new("carom.toml"), &format!("version = 1\n{text}"), "edge-1").unwrap();
         Networks::read(&settings.guard, &settings.scanners)
     }
 
@@ -162,9 +171,11 @@ mod tests {
     fn bad_lines_are_named_by_file_and_number_and_the_others_count() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("allow"), "198.51.100.0/24 # office\n").unwrap();
-        fs::write(directory.path().join("deny"), b"203.0.113.0/24\n\n300.0.0.0\n\xff\n2001:db8::/32\n").unwrap();
+        fs::write(directory.path().join("deny"), b"203.0.113.0/24\n\n300.0.0.0\n\xff\n2001:db8::/32\n")
+            .unwrap();
         let networks =
-            read(directory.path(), "[guard]\nallow_files = [\"DIR/allow\"]\ndeny_files = [\"DIR/deny\"]\n").unwrap();
+            read(directory.path(), "[guard]\nallow_files = [\"DIR/allow\"]\ndeny_files = [\"DIR/deny\"]\n")
+                .unwrap();
         assert_eq!((networks.allowed, networks.denied, networks.lists.len()), (1, 2, 3));
         let named: Vec<_> = networks.bad_lines.iter().map(ToString::to_string).collect();
         let deny = directory.path().join("deny");
@@ -176,7 +187,10 @@ mod tests {
     fn a_file_that_is_not_there_is_named_with_its_key() {
         let directory = tempfile::tempdir().unwrap();
         let error = read(directory.path(), "[guard]\ndeny_files = [\"DIR/none\"]\n").unwrap_err().to_string();
-        assert!(error.starts_with("guard.deny_files names ") && error.contains("/none, which cannot be read"), "{error}");
+        assert!(
+            error.starts_with("guard.deny_files names ") && error.contains("/none, which cannot be read"),
+            "{error}"
+        );
     }
 
     #[test]

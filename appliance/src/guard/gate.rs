@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use ebpf_loader::{
-    AttachError, Guard, GuardError, GuardOptions, Lists, Pins, SelfTest, SelfTestFailure, XdpPath, abi::Mode,
+    AttachError, Guard, GuardError, GuardOptions, Lists, Pins, SelfTest, SelfTestFailure, Tables, XdpPath,
+    abi::Mode,
 };
 
 use super::files::{FilesError, Networks};
@@ -47,7 +48,9 @@ pub enum SetUpError {
     #[error("the guard cannot start: {0}; or write mode = \"off\" below [guard] to run without XDP")]
     Guard(#[from] GuardError),
     /// The program does not do what it must. Nothing was attached.
-    #[error("the guard was not attached: {0}; report this, and write mode = \"off\" below [guard] to run without XDP")]
+    #[error(
+        "the guard was not attached: {0}; report this, and write mode = \"off\" below [guard] to run without XDP"
+    )]
     SelfTest(#[from] SelfTestFailure),
     /// An interface.
     #[error(
@@ -89,6 +92,10 @@ impl Gate {
         if let Some(reason) = &plan.challenges_rest {
             tracing::warn!("{reason}");
         }
+        // The verifier takes seconds on a busy machine: what an earlier process left is supervised again from now on.
+        if let Ok(mut tables) = Tables::open(&pins) {
+            tables.beat(guard_settings.lease)?;
+        }
         let mut guard = Guard::load(&GuardOptions { pins, object: None })?;
         guard.tables_mut().apply(&plan.settings)?;
         guard.tables_mut().replace_lists(&networks.lists)?;
@@ -100,7 +107,12 @@ impl Gate {
                 .attach(interface, guard_settings.allow_generic)
                 .map_err(|error| SetUpError::Attach { interface: interface.clone(), error })?;
             for finding in &attachment.findings {
-                tracing::warn!(interface, cause = finding.cause, fix = finding.fix, "the guard is attached, but");
+                tracing::warn!(
+                    interface,
+                    cause = finding.cause,
+                    fix = finding.fix,
+                    "the guard is attached, but"
+                );
             }
             let path = match attachment.path {
                 Some(XdpPath::Native) => "native",

@@ -36,7 +36,9 @@ pub enum PlanError {
     )]
     Wildcard(SocketAddr),
     /// A service address that no listener serves.
-    #[error("guard.vips has {0}, but no address of listen.http serves it; add one, or remove it from guard.vips")]
+    #[error(
+        "guard.vips has {0}, but no address of listen.http serves it; add one, or remove it from guard.vips"
+    )]
     NotServed(IpAddr),
     /// The kernel's bounds.
     #[error("{0}; correct the section [guard]")]
@@ -66,7 +68,8 @@ impl Plan {
         } else {
             guard.vips.iter().copied().collect()
         };
-        let vips = addresses.into_iter().map(|address| served(address, http)).collect::<Result<Vec<_>, _>>()?;
+        let vips =
+            addresses.into_iter().map(|address| served(address, http)).collect::<Result<Vec<_>, _>>()?;
         let mut modes = guard.modes;
         let challenges_rest = challenges_rest(guard, syncookies);
         if challenges_rest.is_some() {
@@ -132,8 +135,10 @@ mod tests {
     #[test]
     fn service_addresses_are_those_of_the_listeners_with_their_ports() {
         let plan =
-            make("interfaces = [\"eth0\"]", &["192.0.2.1:80", "192.0.2.1:8080", "[2001:db8::1]:80"], Some(2)).unwrap();
-        let vips: Vec<_> = plan.settings.vips.iter().map(|vip| (vip.address.to_string(), vip.tcp_ports.clone())).collect();
+            make("interfaces = [\"eth0\"]", &["192.0.2.1:80", "192.0.2.1:8080", "[2001:db8::1]:80"], Some(2))
+                .unwrap();
+        let vips: Vec<_> =
+            plan.settings.vips.iter().map(|vip| (vip.address.to_string(), vip.tcp_ports.clone())).collect();
         assert_eq!(vips, [("192.0.2.1".into(), vec![80, 8080]), ("2001:db8::1".into(), vec![80])]);
         assert_eq!(plan.challenges_rest, None);
     }
@@ -155,13 +160,15 @@ mod tests {
             let error = make(text, &["0.0.0.0:80"], Some(2)).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("mode = \"off\""), "{error}");
         }
-        let error = make("interfaces = [\"eth0\"]\nvips = [\"2001:db8::1\"]", &["0.0.0.0:80"], Some(2)).unwrap_err();
+        let error =
+            make("interfaces = [\"eth0\"]\nvips = [\"2001:db8::1\"]", &["0.0.0.0:80"], Some(2)).unwrap_err();
         assert_eq!(error, PlanError::NotServed("2001:db8::1".parse().unwrap()));
     }
 
     #[test]
     fn challenges_rest_while_the_kernel_would_refuse_their_cookies() {
-        for (syncookies, mode) in [(Some(2), Mode::Enforce), (Some(1), Mode::Monitor), (None, Mode::Monitor)] {
+        for (syncookies, mode) in [(Some(2), Mode::Enforce), (Some(1), Mode::Monitor), (None, Mode::Monitor)]
+        {
             let plan = make("interfaces = [\"eth0\"]", &["192.0.2.1:80"], syncookies).unwrap();
             assert_eq!(plan.settings.modes.of(Stage::Challenge), mode);
             assert_eq!(plan.challenges_rest.is_some(), mode == Mode::Monitor);

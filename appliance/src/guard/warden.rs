@@ -147,13 +147,16 @@ impl Watch {
             Measure::Exempt | Measure::Braked | Measure::Pending => return,
         };
         // A cookie that the kernel would not accept is no challenge but a ban.
-        if kind == BanKind::Challenge && self.gate.as_ref().is_none_or(|gate| gate.challenges_rest.is_some()) {
+        if kind == BanKind::Challenge && self.gate.as_ref().is_none_or(|gate| gate.challenges_rest.is_some())
+        {
             return;
         }
         let source = offender.source.into();
         let cause = cause::of(offender.deed);
         tracing::debug!(%source, measure = measure.label(), duration_s = duration.as_secs(), "a scanner");
-        self.on_kernel("cannot write a ban", |gate| gate.guard.tables_mut().ban(source, kind, duration, cause));
+        self.on_kernel("cannot write a ban", |gate| {
+            gate.guard.tables_mut().ban(source, kind, duration, cause)
+        });
     }
 
     /// Reads the files again; whatever is wrong with them, the old lists stay.

@@ -101,7 +101,11 @@ fn guard_reasons() -> Vec<(&'static str, &'static str)> {
         };
         GuardReason::ALL.iter().map(sentence).collect()
     });
-    GuardReason::ALL.iter().zip(sentences).map(|(reason, sentence)| (reason.name(), sentence.as_str())).collect()
+    GuardReason::ALL
+        .iter()
+        .zip(sentences)
+        .map(|(reason, sentence)| (reason.name(), sentence.as_str()))
+        .collect()
 }
 
 fn guard_protocols() -> Vec<(&'static str, &'static str)> {
@@ -449,9 +453,7 @@ pub(super) const FAMILIES: &[Family] = &[
         kind: Kind::Gauge,
         help: "1 if the guard's last self-test passed. 0: rules were not swapped, the node is unready; report it.",
         labels: &[],
-        read: |scrape| {
-            scrape.kernel(|kernel| one(f64::from(u8::from(kernel.self_test_failure.is_none()))))
-        },
+        read: |scrape| scrape.kernel(|kernel| one(f64::from(u8::from(kernel.self_test_failure.is_none())))),
     },
     Family {
         name: "carom_guard_lease_seconds",

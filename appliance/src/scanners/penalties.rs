@@ -114,12 +114,15 @@ impl Sentences {
         }
         let Some(before) = known.filter(|_| !shared) else {
             let bans = known.map_or(0, |record| record.bans);
-            self.remember(source, Record {
-                bans,
-                ends_at: now + challenge,
-                banned: false,
-                forgotten_at: now + challenge + ban_first.max(challenge),
-            });
+            self.remember(
+                source,
+                Record {
+                    bans,
+                    ends_at: now + challenge,
+                    banned: false,
+                    forgotten_at: now + challenge + ban_first.max(challenge),
+                },
+            );
             return Penalty { measure: Measure::Challenge, duration: challenge };
         };
         if !self.may_ban(bans_per_minute_max, now) {
@@ -127,13 +130,16 @@ impl Sentences {
         }
         let growth = BAN_GROWTH.saturating_pow(before.bans);
         let duration = ban_first.checked_mul(growth).unwrap_or(ban_max).min(ban_max);
-        self.remember(source, Record {
-            bans: before.bans.saturating_add(1),
-            ends_at: now + duration,
-            banned: true,
-            // Who behaves for as long as the ban was, at least an hour, starts from the beginning.
-            forgotten_at: now + duration + duration.max(Duration::from_secs(3_600)),
-        });
+        self.remember(
+            source,
+            Record {
+                bans: before.bans.saturating_add(1),
+                ends_at: now + duration,
+                banned: true,
+                // Who behaves for as long as the ban was, at least an hour, starts from the beginning.
+                forgotten_at: now + duration + duration.max(Duration::from_secs(3_600)),
+            },
+        );
         Penalty { measure: Measure::Ban, duration }
     }
 
@@ -196,7 +202,10 @@ mod tests {
             now += duration + Duration::from_secs(1);
         }
         let (challenge, ban) = (Measure::Challenge, Measure::Ban);
-        assert_eq!(seen, [(challenge, 60), (ban, 300), (ban, 1_200), (ban, 4_800), (ban, 10_000), (ban, 10_000)]);
+        assert_eq!(
+            seen,
+            [(challenge, 60), (ban, 300), (ban, 1_200), (ban, 4_800), (ban, 10_000), (ban, 10_000)]
+        );
     }
 
     #[test]
@@ -233,13 +242,18 @@ mod tests {
         let networks = ["198.51.100.0/24", "198.51.100.128/25", "2001:db8:7::/48", "2001:db8:9:9::1"];
         sentences.exempt(networks.map(|network| network.parse().unwrap()).into());
         let exempt = |address| sentences.is_exempt(offender(address, false).source);
-        for address in ["198.51.100.0", "198.51.100.200", "198.51.100.255", "2001:db8:7:1::9", "2001:db8:9:9::2"] {
+        for address in
+            ["198.51.100.0", "198.51.100.200", "198.51.100.255", "2001:db8:7:1::9", "2001:db8:9:9::2"]
+        {
             assert!(exempt(address), "{address}");
         }
         for address in ["198.51.99.255", "198.51.101.0", "2001:db8:8::1", "2001:db8:9:8::1", "::1"] {
             assert!(!exempt(address), "{address}");
         }
-        assert_eq!(sentences.decide(&offender("198.51.100.1", false), Instant::now()).measure, Measure::Exempt);
+        assert_eq!(
+            sentences.decide(&offender("198.51.100.1", false), Instant::now()).measure,
+            Measure::Exempt
+        );
     }
 
     #[test]

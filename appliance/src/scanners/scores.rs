@@ -119,7 +119,13 @@ impl Scores {
 
     /// Finds a place for a source that has none; `None` if it gets none.
     #[cold]
-    fn place_in(set: &mut [Entry; WAYS], source: Source, deed: Deed, now_ms: u32, per_ms: f32) -> Option<usize> {
+    fn place_in(
+        set: &mut [Entry; WAYS],
+        source: Source,
+        deed: Deed,
+        now_ms: u32,
+        per_ms: f32,
+    ) -> Option<usize> {
         let mut least = 0;
         for place in 0..WAYS {
             set[place].fade(now_ms, per_ms);
@@ -212,7 +218,11 @@ mod tests {
         for stranger in 10_000..20_000 {
             send(&mut scores, Source::V4(stranger), Deed::UnknownCode, 3, now);
         }
-        assert_eq!(send(&mut scores, Source::V4(0), Deed::UnknownCode, 6, now), 1, "15 + 6 points are over 20");
+        assert_eq!(
+            send(&mut scores, Source::V4(0), Deed::UnknownCode, 6, now),
+            1,
+            "15 + 6 points are over 20"
+        );
     }
 
     #[test]

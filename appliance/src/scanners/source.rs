@@ -38,9 +38,11 @@ mod tests {
 
     #[test]
     fn a_source_is_banned_by_the_network_that_it_stands_for() {
-        for (address, network) in
-            [("192.0.2.1", "192.0.2.1/32"), ("::ffff:192.0.2.1", "192.0.2.1/32"), ("2001:db8:1:2::3", "2001:db8:1:2::/64")]
-        {
+        for (address, network) in [
+            ("192.0.2.1", "192.0.2.1/32"),
+            ("::ffff:192.0.2.1", "192.0.2.1/32"),
+            ("2001:db8:1:2::3", "2001:db8:1:2::/64"),
+        ] {
             let source = Source::from(address.parse::<IpAddr>().unwrap());
             assert_eq!(Cidr::from(source).to_string(), network);
         }

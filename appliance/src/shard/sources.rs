@@ -1,7 +1,7 @@
 //! HOT: how many connections each client has open on this shard.
 
-use std::collections::hash_map::Entry;
 use ahash::AHashMap;
+use std::collections::hash_map::Entry;
 
 pub(super) use crate::scanners::Source;
 

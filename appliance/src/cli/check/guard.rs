@@ -56,7 +56,11 @@ impl Ground {
         let name = |networks: Networks| networks.bad_lines.iter().map(ToString::to_string).collect();
         Self {
             object_error: Object::find(None).err().map(|error| error.to_string()),
-            capabilities_missing: needed.iter().filter(|(_, bit)| lacks(*bit)).map(|(name, _)| *name).collect(),
+            capabilities_missing: needed
+                .iter()
+                .filter(|(_, bit)| lacks(*bit))
+                .map(|(name, _)| *name)
+                .collect(),
             on_bpffs: on_bpffs(&guard.pins),
             syncookies: syncookies(),
             jit: super::super::machine::sysctl("net/core/bpf_jit_enable"),
@@ -90,7 +94,8 @@ pub fn judge(settings: &Settings, ground: &Ground) -> Vec<Finding> {
     let mut findings = Vec::new();
     if guard.mode == Mode::Off {
         findings.extend(left_behind.iter().map(|interface| {
-            let problem = format!("the mode is off, but the guard of an earlier run is still attached to {interface}");
+            let problem =
+                format!("the mode is off, but the guard of an earlier run is still attached to {interface}");
             warning("guard.mode", problem, format!("`carom guard detach --interface {interface}`"))
         }));
         return findings;
@@ -133,12 +138,12 @@ pub fn judge(settings: &Settings, ground: &Ground) -> Vec<Finding> {
     }
     for (interface, found) in interfaces {
         match found {
-            Err(problem) => findings.push(error("guard.interfaces", problem.clone(), "`ip link` shows the names")),
-            Ok(causes) => findings.extend(
-                causes
-                    .iter()
-                    .map(|(cause, fix)| warning("guard.interfaces", format!("{interface}: {cause}"), fix.clone())),
-            ),
+            Err(problem) => {
+                findings.push(error("guard.interfaces", problem.clone(), "`ip link` shows the names"))
+            }
+            Ok(causes) => findings.extend(causes.iter().map(|(cause, fix)| {
+                warning("guard.interfaces", format!("{interface}: {cause}"), fix.clone())
+            })),
         }
     }
     match bad_lines {
@@ -146,10 +151,18 @@ pub fn judge(settings: &Settings, ground: &Ground) -> Vec<Finding> {
         Ok(lines) => {
             let more = lines.len().saturating_sub(BAD_LINES_LOGGED_MAX);
             findings.extend(lines.iter().take(BAD_LINES_LOGGED_MAX).map(|line| {
-                warning("guard", format!("a line of a list is left out: {line}"), "write one network per line")
+                warning(
+                    "guard",
+                    format!("a line of a list is left out: {line}"),
+                    "write one network per line",
+                )
             }));
             if more > 0 {
-                findings.push(warning("guard", format!("and {more} more lines"), "correct those above first"));
+                findings.push(warning(
+                    "guard",
+                    format!("and {more} more lines"),
+                    "correct those above first",
+                ));
             }
         }
     }
@@ -176,7 +189,10 @@ mod tests {
     fn told(guard: &str, ground: &Ground) -> Vec<String> {
         let text = format!("version = 1\n[listen]\nhttp = [\"192.0.2.1:80\"]\n[guard]\n{guard}\n");
         let settings = crate::config::parse(Path::new("carom.toml"), &text, "edge-1").unwrap();
-        judge(&settings, ground).into_iter().map(|it| format!("{}: {}; {}", it.place, it.problem, it.fix)).collect()
+        judge(&settings, ground)
+            .into_iter()
+            .map(|it| format!("{}: {}; {}", it.place, it.problem, it.fix))
+            .collect()
     }
 
     #[test]
@@ -193,7 +209,10 @@ mod tests {
             (Ground { on_bpffs: Some(false), ..good() }, "`mount -t bpf bpffs /sys/fs/bpf`"),
             (Ground { jit: Some(0), ..good() }, "bpf_jit_enable=1"),
             (
-                Ground { interfaces: vec![("eth0".into(), Ok(vec![("LRO is on".into(), "turn it off".into())]))], ..good() },
+                Ground {
+                    interfaces: vec![("eth0".into(), Ok(vec![("LRO is on".into(), "turn it off".into())]))],
+                    ..good()
+                },
                 "eth0: LRO is on; turn it off",
             ),
             (Ground { interfaces: vec![("eth9".into(), Err("no eth9".into()))], ..good() }, "no eth9"),
@@ -208,7 +227,8 @@ mod tests {
 
     #[test]
     fn without_the_guard_only_a_gate_that_was_left_shut_is_told() {
-        let nothing = Ground { object_error: Some("none".into()), syncookies: None, on_bpffs: Some(false), ..good() };
+        let nothing =
+            Ground { object_error: Some("none".into()), syncookies: None, on_bpffs: Some(false), ..good() };
         assert_eq!(told("mode = \"off\"", &nothing), [""; 0]);
         let left = Ground { left_behind: vec!["eth0".into()], ..good() };
         assert!(told("mode = \"off\"", &left)[0].contains("carom guard detach --interface eth0"));

@@ -43,7 +43,8 @@ pub(super) fn list(tables: &Tables, json: bool) -> anyhow::Result<ExitCode> {
     let mut text = String::new();
     for Ban { source, kind, remaining_s, cause } in &bans {
         let left = human(Duration::from_secs(*remaining_s));
-        writeln!(text, "{source:<26} {kind:<10} {left:>5} left  {cause}").expect("writing to a String cannot fail");
+        writeln!(text, "{source:<26} {kind:<10} {left:>5} left  {cause}")
+            .expect("writing to a String cannot fail");
     }
     if bans.is_empty() {
         text.push_str("nobody is banned\n");
@@ -85,9 +86,15 @@ pub(super) fn unban(tables: &mut Tables, source: Cidr, json: bool) -> anyhow::Re
         .map(|other| other.to_string())
         .collect();
     let text = if json {
-        serde_json::json!({ "source": source.to_string(), "lifted": there, "still_banned_by": around }).to_string() + "\n"
+        serde_json::json!({ "source": source.to_string(), "lifted": there, "still_banned_by": around })
+            .to_string()
+            + "\n"
     } else {
-        let mut text = if there { format!("{source} is not banned any more\n") } else { format!("{source} was not banned\n") };
+        let mut text = if there {
+            format!("{source} is not banned any more\n")
+        } else {
+            format!("{source} was not banned\n")
+        };
         for other in &around {
             writeln!(text, "but {other} is, which contains it: carom guard unban {other}")
                 .expect("writing to a String cannot fail");
@@ -128,7 +135,12 @@ pub(super) fn allow(networks: &[Cidr], config: &Path, json: bool) -> anyhow::Res
     let path = path.display();
     if json {
         let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
-        return super::super::print(&format!("{}\n", serde_json::json!({ "file": path.to_string(), "added": networks })));
+        return super::super::print(&format!(
+            "{}\n",
+            serde_json::json!({ "file": path.to_string(), "added": networks })
+        ));
     }
-    super::super::print(&format!("added to {path}; in force after SIGHUP: systemctl reload carom, or kill -HUP PID\n"))
+    super::super::print(&format!(
+        "added to {path}; in force after SIGHUP: systemctl reload carom, or kill -HUP PID\n"
+    ))
 }

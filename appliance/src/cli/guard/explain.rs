@@ -47,7 +47,9 @@ pub(super) fn run(pins: &Pins, packets: &[String], udp: bool, json: bool) -> any
         [file] => {
             let size = std::fs::metadata(file).with_context(|| format!("cannot read {file}"))?.len();
             if size > PCAP_FILE_BYTES_MAX {
-                bail!("{file} has more than {PCAP_FILE_BYTES_MAX} bytes; cut it: tcpdump -r {file} -c 1000 -w short.pcap");
+                bail!(
+                    "{file} has more than {PCAP_FILE_BYTES_MAX} bytes; cut it: tcpdump -r {file} -c 1000 -w short.pcap"
+                );
             }
             let bytes = std::fs::read(file).with_context(|| format!("cannot read {file}"))?;
             let frames = pcap::frames(&bytes).with_context(|| format!("cannot use {file}"))?;
@@ -60,7 +62,8 @@ pub(super) fn run(pins: &Pins, packets: &[String], udp: bool, json: bool) -> any
 
 fn explain(pins: &Pins, packets: &[(String, Vec<u8>)], json: bool) -> anyhow::Result<ExitCode> {
     for (packet, frame) in packets {
-        let explanation = pins.explain(&Question::about(frame)).with_context(|| format!("cannot explain {packet}"))?;
+        let explanation =
+            pins.explain(&Question::about(frame)).with_context(|| format!("cannot explain {packet}"))?;
         let answer = Answer::of(packet.clone(), &explanation);
         let line = if json { serde_json::to_string(&answer)? + "\n" } else { answer.text() };
         super::super::print(&line)?;
@@ -69,14 +72,18 @@ fn explain(pins: &Pins, packets: &[(String, Vec<u8>)], json: bool) -> anyhow::Re
 }
 
 fn end(text: &str) -> anyhow::Result<SocketAddr> {
-    text.parse().with_context(|| format!("{text:?} is no address with a port, such as 192.0.2.1:80 or [2001:db8::1]:80"))
+    text.parse().with_context(|| {
+        format!("{text:?} is no address with a port, such as 192.0.2.1:80 or [2001:db8::1]:80")
+    })
 }
 
 impl Answer {
     fn of(packet: String, explanation: &Explanation) -> Self {
         let Explanation { reason, monitored, action, rule, answer } = explanation;
         let rule_meaning = match reason {
-            Reason::Banned | Reason::ChallengedBan => format!("banned for {}: carom guard bans", cause::name(*rule)),
+            Reason::Banned | Reason::ChallengedBan => {
+                format!("banned for {}: carom guard bans", cause::name(*rule))
+            }
             Reason::Denied | Reason::Allowed if *rule > 0 => {
                 format!("file {rule} of the lists, counted from 1, allow_files before deny_files")
             }
@@ -96,7 +103,8 @@ impl Answer {
     }
 
     fn text(&self) -> String {
-        let Self { packet, action, reason, stage, meaning, monitored, rule: _, rule_meaning, answer_bytes } = self;
+        let Self { packet, action, reason, stage, meaning, monitored, rule: _, rule_meaning, answer_bytes } =
+            self;
         let stage = stage.map(|stage| format!(", stage {stage}")).unwrap_or_default();
         let mut text = format!("{packet}: {action}, reason {reason}{stage}: {meaning}\n");
         if !rule_meaning.is_empty() {
@@ -120,8 +128,13 @@ mod tests {
 
     #[test]
     fn an_answer_names_action_reason_stage_and_rule() {
-        let explanation =
-            Explanation { reason: Reason::Banned, monitored: None, action: Action::Drop, rule: 3, answer: None };
+        let explanation = Explanation {
+            reason: Reason::Banned,
+            monitored: None,
+            action: Action::Drop,
+            rule: 3,
+            answer: None,
+        };
         let text = Answer::of("TCP SYN".into(), &explanation).text();
         assert_eq!(
             text,

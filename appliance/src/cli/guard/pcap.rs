@@ -9,7 +9,9 @@ pub(super) enum PcapError {
     #[error("this is no pcap file; if it is pcapng: tcpdump -r FILE -w FILE.pcap")]
     NoPcap,
     /// Another kind of link.
-    #[error("the frames are of link type {0}, not Ethernet (1); capture on the interface itself, not on `any`")]
+    #[error(
+        "the frames are of link type {0}, not Ethernet (1); capture on the interface itself, not on `any`"
+    )]
     LinkType(u32),
     /// It ends in the middle of a frame, or a frame claims to be longer than any.
     #[error("frame {0} is cut off or longer than {PCAP_FRAME_BYTES_MAX} bytes")]

@@ -97,10 +97,24 @@ impl Status {
     }
 
     fn text(&self) -> String {
-        let Self { interfaces, lease_ms, modes, vips, bans, challenged, packets, events_lost, events_skipped } = self;
+        let Self {
+            interfaces,
+            lease_ms,
+            modes,
+            vips,
+            bans,
+            challenged,
+            packets,
+            events_lost,
+            events_skipped,
+        } = self;
         let grow = "writing to a String cannot fail";
         let mut text = String::new();
-        let attached = if interfaces.is_empty() { "no interface: the gate is open".into() } else { interfaces.join(", ") };
+        let attached = if interfaces.is_empty() {
+            "no interface: the gate is open".into()
+        } else {
+            interfaces.join(", ")
+        };
         writeln!(text, "attached to  {attached}").expect(grow);
         let supervised = match lease_ms {
             0 => "no node supervises: bans, limits and challenges only count".into(),
@@ -113,9 +127,11 @@ impl Status {
             let ports: Vec<_> = tcp_ports.iter().map(u16::to_string).collect();
             writeln!(text, "serves       {address} port {}", ports.join(", ")).expect(grow);
         }
-        writeln!(text, "bans         {bans} dropped, {challenged} challenged (`carom guard bans`)").expect(grow);
+        writeln!(text, "bans         {bans} dropped, {challenged} challenged (`carom guard bans`)")
+            .expect(grow);
         writeln!(text, "samples      {events_lost} lost, {events_skipped} over the budget\n").expect(grow);
-        writeln!(text, "{:>14} {:>14}  {:<8} {:<20} meaning", "packets", "monitored", "action", "reason").expect(grow);
+        writeln!(text, "{:>14} {:>14}  {:<8} {:<20} meaning", "packets", "monitored", "action", "reason")
+            .expect(grow);
         for Packets { reason, action, packets, monitored, meaning } in packets {
             writeln!(text, "{packets:>14} {monitored:>14}  {action:<8} {reason:<20} {meaning}").expect(grow);
         }

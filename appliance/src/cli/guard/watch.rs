@@ -87,7 +87,9 @@ impl Sample {
     }
 
     fn text(&self) -> String {
-        let Self { action, reason, monitored, source, source_port, destination, destination_port, bytes, .. } = self;
+        let Self {
+            action, reason, monitored, source, source_port, destination, destination_port, bytes, ..
+        } = self;
         let protocol = match self.protocol {
             6 => "tcp".into(),
             17 => "udp".into(),
