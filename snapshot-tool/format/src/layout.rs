@@ -317,8 +317,7 @@ pub fn repair_checksums(bytes: &mut [u8]) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_first_page_reads_back_as_it_was_rendered() {
+    fn example() -> (Header, Section) {
         let section = Section { kind: 3, required: true, offset: 4096, bytes: 64, checksum: 9 };
         let header = Header {
             generation: 1,
@@ -330,6 +329,12 @@ mod tests {
             hash_seed: 7,
             content_checksum: 8,
         };
+        (header, section)
+    }
+
+    #[test]
+    fn a_first_page_reads_back_as_it_was_rendered() {
+        let (header, section) = example();
         let page = render_first_page(&header, &[section]);
         assert_eq!(parse_first_page(&page), Ok((header, vec![section])));
         assert_eq!(section.range(8192), Some(4096..4160));
@@ -338,17 +343,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_header_and_table_is_noticed() {
-        let section = Section { kind: 3, required: true, offset: 4096, bytes: 64, checksum: 9 };
-        let header = Header {
-            generation: 1,
-            built_at_unix_s: 2,
-            file_bytes: 8192,
-            links: 4,
-            domains: 5,
-            sections: 1,
-            hash_seed: 7,
-            content_checksum: 8,
-        };
+        let (header, section) = example();
         let page = render_first_page(&header, &[section]);
         for bit in 0..(HEADER_BYTES + SECTION_ENTRY_BYTES) * 8 {
             let mut damaged = page.clone();
