@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use ebpf_loader::abi::Mode;
 use tokio::sync::mpsc;
 
 use crate::access_log::AccessLog;
@@ -26,8 +27,10 @@ use crate::control::signals::{Hangups, Signals};
 use crate::control::state::{NodeState, Phase};
 use crate::control::swap::{Swapper, Worker};
 use crate::control::{Control, Ended};
+use crate::guard::{Gate, Warden, privileges};
 use crate::limits::{LOG_PATIENCE, START_PATIENCE};
 use crate::metrics::ShardCells;
+use crate::scanners::Scout;
 use crate::shard::Seed;
 use crate::shard::listen::Bound;
 use crate::shard::thread::{ShardThread, usable_cpus};
@@ -49,8 +52,21 @@ use ready_file::ReadyFile;
 pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()> {
     panics::log_from_now_on();
     let hangups = Hangups::hold().context("cannot take over signals")?;
-    let Settings { node, listen, snapshot, http, server, connections, admin, access_log, log: _, drain } =
-        settings;
+    let all = settings.clone();
+    let Settings {
+        node,
+        listen,
+        snapshot,
+        http,
+        server,
+        connections,
+        admin,
+        access_log,
+        log: _,
+        drain,
+        guard: _,
+        scanners,
+    } = settings;
     let descriptors_max = limits_raised::raise();
 
     let cpus = usable_cpus().context("cannot learn which CPUs this process may use")?;
@@ -61,6 +77,11 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     // A node that was killed left its own. The addresses are ours now, so nobody else answers for this file.
     if let Some(path) = ready_file {
         ReadyFile::remove_stale(path);
+    }
+    let gate = Gate::set_up(&all, &addresses)?;
+    // Before the first thread is started, because capabilities belong to threads.
+    if let Err(error) = privileges::drop_unneeded() {
+        tracing::warn!(%error, "cannot give up unneeded capabilities");
     }
     let (access_log, samplers) = match &access_log {
         Some(settings) => {
@@ -79,8 +100,14 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     let (end, ends) = mpsc::unbounded_channel();
     let mut threads = Vec::with_capacity(shards);
     let mut cells = Vec::with_capacity(shards);
+    let mut offenders = Vec::with_capacity(shards);
     for (index, sampler) in samplers.into_iter().enumerate() {
         let (counters, own_cells) = ShardCells::new(index as u32, epoch);
+        let scout = (scanners.mode != Mode::Off).then(|| {
+            let (scout, reports) = Scout::new(scanners.scoring, secret(), epoch);
+            offenders.push(reports);
+            scout
+        });
         let seed = Seed {
             index: index as u32,
             limits: http.clone(),
@@ -91,6 +118,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
             stage: Arc::clone(&stage),
             counters,
             sampler,
+            scout,
         };
         let end = end.clone();
         // With more shards than CPUs, which is for tests, some share one.
@@ -107,6 +135,8 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     if let Some(log) = &access_log {
         state.logs_access(log.counts());
     }
+    let warden = Warden::start(all, gate, offenders, Arc::clone(&state))
+        .context("cannot start the thread of the guard")?;
     let poll_interval = snapshot.poll_interval;
     let Opened { store, served, complaint } = Store::open(snapshot, &node.state_dir)?;
     let mut worker = Worker::new(store, slot, Arc::clone(&state));
@@ -133,7 +163,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
         let ready_file = ready_file
             .map(|path| ReadyFile::write(path, &addresses, &admin_address, generation))
             .transpose()?;
-        let control = Control { state, stage, shards, ends, swapper, access_log, drain };
+        let control = Control { state, stage, shards, ends, swapper, warden, access_log, drain };
         let result = control.run(admin, signals).await.context("the admin listener failed");
         drop(ready_file);
         result
@@ -150,6 +180,12 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
         Ended::ShardDied(index) => bail!("shard {index} died, which is a bug; the log above says where"),
         Ended::ShardHangs => bail!("a shard did not end within the drain's deadline"),
     }
+}
+
+/// Random numbers that nobody outside can know.
+fn secret() -> [u64; 4] {
+    let random = ahash::RandomState::new();
+    [0_u64, 1, 2, 3].map(|index| random.hash_one(index))
 }
 
 /// Waits until every shard has turned, so that "ready" means that all of them serve.

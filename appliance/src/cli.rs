@@ -1,10 +1,12 @@
 //! The command line of `carom`: what it accepts, and what each subcommand does.
 //!
-//! Modules in reading order: the findings of `check`, what they are found from, and the log that `serve` writes.
+//! Modules in reading order: the findings of `check`, what they are found from, the guard, and the log that `serve` writes.
 
 pub mod check;
 
 pub mod machine;
+
+mod guard;
 
 mod log;
 
@@ -59,6 +61,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at the guard at the network interface, and change it: bans, samples, explanations.
+    Guard(guard::GuardArgs),
     /// Print a configuration with every key at its default and what it means.
     #[command(after_help = CONFIG_EXAMPLES)]
     Config {
@@ -110,6 +114,7 @@ pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve { config, ready_file } => serve(&config.path, ready_file.as_deref()),
         Command::Check { config, json } => check::run(&config.path, json),
+        Command::Guard(args) => guard::run(args),
         Command::Config { reference: true } => print(&config::reference::markdown()),
         Command::Config { reference: false } => print(&config::reference::default_file()),
         Command::Version { json } => print(&version(&build_info::THIS, json)),
@@ -177,6 +182,11 @@ mod tests {
         for mut subcommand in command.get_subcommands().cloned() {
             let help = subcommand.render_long_help().to_string();
             assert!(help.contains("Examples:") || subcommand.get_name() == "version", "{help}");
+            let nested = subcommand.get_subcommands().filter(|nested| nested.get_name() != "help");
+            for mut nested in nested.cloned().collect::<Vec<_>>() {
+                let help = nested.render_long_help().to_string();
+                assert!(help.contains("Examples:"), "{help}");
+            }
         }
     }
 

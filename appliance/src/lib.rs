@@ -19,7 +19,11 @@ pub mod metrics;
 
 pub mod access_log;
 
+pub mod scanners;
+
 pub mod shard;
+
+pub mod guard;
 
 pub mod control;
 

@@ -128,6 +128,60 @@ pub const DRAIN_DEADLINE_MS: Bounds = Bounds::new(
     "0 closes at once, and an open connection that is idle ends by its own timeout long before",
 );
 
+/// `guard.lease_ms`.
+pub const LEASE_MS: Bounds = Bounds::new(
+    1_000,
+    3_600_000,
+    "the heartbeat comes four times per lease, and what nobody watches should not drop for hours",
+);
+/// Soft and hard limits of sources and networks, connections per second; 0 means none.
+pub const SOURCE_CONNECTIONS_PER_S: Bounds =
+    Bounds::new(0, 1_000_000, "no client opens a million connections per second");
+/// Soft and hard limits of the node, connections per second; 0 means none.
+pub const NODE_CONNECTIONS_PER_S: Bounds =
+    Bounds::new(0, 30_000_000, "more SYNs per second do not fit through a network interface");
+/// `guard.stray_check_per_s`; 0 means never.
+pub const SEGMENTS_PER_S: Bounds =
+    Bounds::new(0, 30_000_000, "more segments per second do not fit through a network interface");
+/// `guard.events_per_s`.
+pub const EVENTS_PER_S: Bounds =
+    Bounds::new(0, 10_000, "samples are for people, and each costs the CPU that drops the flood");
+/// `scanners.threshold`, points.
+pub const SCANNER_THRESHOLD: Bounds =
+    Bounds::new(1, 1_000_000, "no point is no offence, and a million is reached by no scanner");
+/// `scanners.half_life_s`.
+pub const SCANNER_HALF_LIFE_S: Bounds = Bounds::new(
+    1,
+    86_400,
+    "less forgets between two requests, more punishes today's owner of an address for yesterday's",
+);
+/// Points for one request.
+pub const POINTS: Bounds =
+    Bounds::new(0, 1_000, "0 ignores the kind, and a thousand is far above the usual threshold");
+/// Durations of challenges and bans, seconds.
+pub const BAN_S: Bounds =
+    Bounds::new(1, 2_592_000, "addresses change their owners within a month; lists are for what must last");
+/// `scanners.bans_per_minute_max`.
+pub const BANS_PER_MINUTE: Bounds =
+    Bounds::new(0, 60_000, "0 only challenges, and the table of bans would fill within a minute");
+
+/// Interfaces in `guard.interfaces`.
+pub const INTERFACES_MAX: usize = 16;
+/// Bytes of an interface's name: IFNAMSIZ less its final zero.
+pub const INTERFACE_NAME_BYTES_MAX: usize = 15;
+/// Addresses in `guard.vips`: as many as `listen.http` may have.
+pub const VIPS_MAX: usize = LISTEN_ADDRESSES_MAX;
+/// Networks in `guard.management` and in `guard.routing_peers`; the kernel holds as many of both together, and looks at each
+/// for every packet.
+pub const PROTECTED_NETWORKS_MAX: usize = 16;
+/// Files in each of `guard.allow_files`, `guard.deny_files` and `scanners.exempt_files`.
+pub const LIST_FILES_MAX: usize = 64;
+/// Networks in `scanners.exempt`: more belong into files.
+pub const EXEMPT_NETWORKS_MAX: usize = 1_024;
+/// Bytes of a file of networks: 100,000 of the longest lines with a comment each.
+pub const LIST_FILE_BYTES_MAX: u64 = 16 << 20;
+/// Bad lines of lists that are logged one by one; the rest are counted.
+pub const BAD_LINES_LOGGED_MAX: usize = 20;
 /// Addresses in `listen.http`: each one costs a socket per shard and a look at every turn.
 pub const LISTEN_ADDRESSES_MAX: usize = 64;
 /// Bytes of a name or path in the configuration: what PATH_MAX allows.
@@ -235,6 +289,27 @@ pub const ADMIN_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const ADMIN_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an admin request's body: no request has one.
 pub const ADMIN_BODY_BYTES_MAX: u64 = 1_024;
+
+/// Sources that a shard scores: 512 KiB, which stays in the second-level cache.
+pub const SCORED_SOURCES_PER_SHARD: usize = 16_384;
+/// Offenders of a shard that wait for the control side, which looks ten times a second.
+pub const OFFENDERS_WAITING_MAX: usize = 256;
+/// Offenders whose past is remembered: as many as the guard can ban.
+pub const RECORDS_MAX: usize = 65_536;
+/// How much longer than the last one a ban is.
+pub const BAN_GROWTH: u32 = 4;
+/// Bytes of a capture that `carom guard explain` reads.
+pub const PCAP_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Frames of a capture that are explained: a thousand lines are more than anybody reads.
+pub const PCAP_FRAMES_MAX: usize = 1_000;
+/// Bytes of one frame: tcpdump's own bound.
+pub const PCAP_FRAME_BYTES_MAX: usize = 262_144;
+/// How often the guard's thread looks for offenders.
+pub const GUARD_TURN: Duration = Duration::from_millis(100);
+/// How often the guard's thread copies the kernel's counters for metrics and vitals.
+pub const GUARD_FACTS: Duration = Duration::from_secs(1);
+/// How often the guard's thread makes room by removing bans that have expired.
+pub const BAN_SWEEP: Duration = Duration::from_secs(30);
 
 const _: () = assert!(HEAD_BYTES.max >= TARGET_BYTES.max, "a target fits into a head");
 

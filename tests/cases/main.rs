@@ -32,4 +32,6 @@ mod configuration;
 
 mod soak;
 
+mod guard;
+
 mod tool;

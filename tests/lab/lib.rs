@@ -10,6 +10,8 @@ pub mod here;
 
 pub mod mount;
 
+pub mod network;
+
 pub mod binaries;
 
 pub mod process;
@@ -34,6 +36,7 @@ pub mod load;
 
 pub use links::{Domains, Row};
 pub use metrics::Metrics;
+pub use network::Namespace;
 pub use node::Node;
 pub use peer::Peer;
 pub use reply::Reply;

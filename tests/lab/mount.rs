@@ -1,9 +1,9 @@
-//! A small file system, for cases in which a disk is full.
+//! File systems of a case's own: a small one, for cases in which a disk is full, and one for pins.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A mounted tmpfs; unmounted when dropped.
+/// A mounted file system; unmounted when dropped.
 #[derive(Debug)]
 pub struct Mount(PathBuf);
 
@@ -15,6 +15,12 @@ pub fn small(directory: &Path, kib: u32) -> Option<Mount> {
         .arg(directory)
         .status()
         .ok()?;
+    status.success().then(|| Mount(directory.to_owned()))
+}
+
+/// Mounts a BPF file system over `directory`; nothing if this machine does not allow it.
+pub fn bpf(directory: &Path) -> Option<Mount> {
+    let status = Command::new("mount").args(["-t", "bpf", "bpffs"]).arg(directory).status().ok()?;
     status.success().then(|| Mount(directory.to_owned()))
 }
 

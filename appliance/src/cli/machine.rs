@@ -76,7 +76,7 @@ impl Machine {
     }
 }
 
-fn sysctl(name: &str) -> Option<u64> {
+pub(super) fn sysctl(name: &str) -> Option<u64> {
     fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse().ok()
 }
 

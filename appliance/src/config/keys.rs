@@ -3,17 +3,22 @@
 //!
 //! One entry: the doc comment that operators read, `key: type = default, rule`. The default is TOML.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+
+use ebpf_loader::Cidr;
+use ebpf_loader::abi::Mode;
 
 use super::file::configuration;
 use super::settings::{AdminAddress, LogFormat, LogLevel, LogTarget};
 use super::value::TextRule;
 use crate::limits::{
-    BACKLOG, BODY_DISCARD_BYTES, CONNECTIONS_PER_SHARD, CONNECTIONS_PER_SOURCE, DRAIN_ANNOUNCE_MS,
-    DRAIN_DEADLINE_MS, FIELDS, HEAD_BYTES, HEADER_TIMEOUT_MS, IDLE_TIMEOUT_MS, NODE_NAME_BYTES_MAX,
-    POLL_INTERVAL_MS, REQUESTS_PER_CONNECTION, SAMPLE_EVERY, SERVER_BYTES_MAX, SHARDS, SNAPSHOTS_KEPT,
-    TARGET_BYTES, WRITE_TIMEOUT_MS,
+    BACKLOG, BAN_S, BANS_PER_MINUTE, BODY_DISCARD_BYTES, CONNECTIONS_PER_SHARD, CONNECTIONS_PER_SOURCE,
+    DRAIN_ANNOUNCE_MS, DRAIN_DEADLINE_MS, EVENTS_PER_S, EXEMPT_NETWORKS_MAX, FIELDS, HEAD_BYTES,
+    HEADER_TIMEOUT_MS, IDLE_TIMEOUT_MS, INTERFACES_MAX, LEASE_MS, LIST_FILES_MAX, NODE_CONNECTIONS_PER_S,
+    NODE_NAME_BYTES_MAX, POINTS, POLL_INTERVAL_MS, PROTECTED_NETWORKS_MAX, REQUESTS_PER_CONNECTION,
+    SAMPLE_EVERY, SCANNER_HALF_LIFE_S, SCANNER_THRESHOLD, SEGMENTS_PER_S, SERVER_BYTES_MAX, SHARDS,
+    SNAPSHOTS_KEPT, SOURCE_CONNECTIONS_PER_S, TARGET_BYTES, VIPS_MAX, WRITE_TIMEOUT_MS,
 };
 
 /// A name without control characters.
@@ -122,5 +127,98 @@ configuration! {
         announce_ms: u64 = 0, DRAIN_ANNOUNCE_MS;
         /// Wait for open connections after that, in milliseconds. What is open then is cut.
         deadline_ms: u64 = 10000, DRAIN_DEADLINE_MS;
+    }
+
+    /// The guard at the network interface: XDP programs that drop scanners, floods and nonsense before the kernel sees them.
+    /// It stays in place when the node ends or crashes; `carom guard detach` removes it.
+    guard: GuardKeys {
+        /// `enforce` drops, `monitor` only counts, `off` runs without XDP. Except with `off` the node does not start unless
+        /// the guard is attached to every interface below.
+        mode: Mode = "enforce", ();
+        /// Interfaces where traffic arrives. Required unless mode is `off`.
+        interfaces: Vec<String> = [], INTERFACES_MAX;
+        /// Directory on a BPF file system where programs and tables outlive the process.
+        pins: PathBuf = "/sys/fs/bpf/carom", ();
+        /// Use the generic path where a driver has no native one. It is correct and several times slower.
+        allow_generic: bool = false, ();
+        /// Service addresses. Empty: those of listen.http, which then may not be wildcards. What is sent to other addresses
+        /// is not judged. Served ports are those of listen.http.
+        vips: Vec<IpAddr> = [], VIPS_MAX;
+        /// Networks that operators come from: nothing from them is ever dropped.
+        management: Vec<Cidr> = [], PROTECTED_NETWORKS_MAX;
+        /// Routers whose BGP and BFD are never dropped.
+        routing_peers: Vec<Cidr> = [], PROTECTED_NETWORKS_MAX;
+        /// Files of networks that skip deny lists, bans and limits: one per line, `#` starts a comment. SIGHUP reads them
+        /// again.
+        allow_files: Vec<PathBuf> = [], LIST_FILES_MAX;
+        /// Files of networks that are dropped; at most 100,000 networks per family in all files. SIGHUP reads them again.
+        deny_files: Vec<PathBuf> = [], LIST_FILES_MAX;
+        /// For how long bans, limits and challenges go on when the node is gone, in milliseconds. Then these stages only
+        /// count; lists, ports and parsing still drop.
+        lease_ms: u64 = 10000, LEASE_MS;
+        /// Packets that make no sense, fragments, impossible sources. No stage is stricter than mode.
+        parse_mode: Mode = "enforce", ();
+        /// Ports and protocols that are not served.
+        port_mode: Mode = "enforce", ();
+        /// The deny lists.
+        deny_mode: Mode = "enforce", ();
+        /// Bans with an expiry, from `[scanners]` and `carom guard ban`.
+        ban_mode: Mode = "enforce", ();
+        /// The hard limits below.
+        rate_mode: Mode = "enforce", ();
+        /// The soft limits below: SYN cookies. Needs net.ipv4.tcp_syncookies = 2, and only counts without.
+        challenge_mode: Mode = "enforce", ();
+        /// Segments that belong to no connection, above stray_check_per_s.
+        stray_mode: Mode = "enforce", ();
+        /// New connections per second of an IPv4 address or IPv6 /64 above which it has to prove its address. 0: never.
+        source_soft_per_s: u64 = 200, SOURCE_CONNECTIONS_PER_S;
+        /// The same above which they are dropped. 0: never.
+        source_hard_per_s: u64 = 2000, SOURCE_CONNECTIONS_PER_S;
+        /// New connections per second of an IPv4 /24 or IPv6 /48 above which its sources have to prove their address. 0: never.
+        network_soft_per_s: u64 = 1000, SOURCE_CONNECTIONS_PER_S;
+        /// The same above which they are dropped. 0: never.
+        network_hard_per_s: u64 = 10000, SOURCE_CONNECTIONS_PER_S;
+        /// New connections per second of the node above which everybody has to prove their address. 0: never.
+        node_soft_per_s: u64 = 50000, NODE_CONNECTIONS_PER_S;
+        /// The same above which they are dropped, whoever they come from. 0: never.
+        node_hard_per_s: u64 = 0, NODE_CONNECTIONS_PER_S;
+        /// Segments per second of the node, other than new connections, above which each must belong to a connection. 0:
+        /// never.
+        stray_check_per_s: u64 = 500000, SEGMENTS_PER_S;
+        /// Samples of drops per second and CPU for `carom guard watch`.
+        events_per_s: u64 = 100, EVENTS_PER_S;
+    }
+
+    /// Who counts as a scanner: clients that keep asking for links and hosts that do not exist, or send junk. The first time
+    /// they have to prove their address, then they are banned for a growing time; a shared address that also makes good
+    /// requests is never banned.
+    scanners: ScannerKeys {
+        /// `enforce` bans through the guard, `monitor` only counts, `off` does not even count. Without the guard it counts.
+        mode: Mode = "enforce", ();
+        /// Points above which a source is a scanner. Each good request takes points off.
+        threshold: u64 = 100, SCANNER_THRESHOLD;
+        /// The time in which points are halved, in seconds.
+        half_life_s: u64 = 60, SCANNER_HALF_LIFE_S;
+        /// Points for a code that no link has.
+        unknown_code_points: u64 = 1, POINTS;
+        /// Points for a host that no domain has.
+        unknown_host_points: u64 = 3, POINTS;
+        /// Points for a request that is malformed or of another protocol.
+        junk_points: u64 = 5, POINTS;
+        /// Points that a good redirect takes off.
+        good_points: u64 = 2, POINTS;
+        /// How long a scanner has to prove its address before a ban is considered, in seconds.
+        challenge_s: u64 = 60, BAN_S;
+        /// The first ban, in seconds. Each further one is four times as long.
+        ban_first_s: u64 = 300, BAN_S;
+        /// The longest ban, in seconds.
+        ban_max_s: u64 = 86400, BAN_S;
+        /// Bans per minute; more are only counted, because so many scanners at once are likelier a mistake of ours, such as a
+        /// snapshot without its links.
+        bans_per_minute_max: u64 = 600, BANS_PER_MINUTE;
+        /// Networks that are never scanners, such as those of crawlers that publish theirs.
+        exempt: Vec<Cidr> = [], EXEMPT_NETWORKS_MAX;
+        /// Files of such networks, in the form of guard.allow_files. SIGHUP reads them again.
+        exempt_files: Vec<PathBuf> = [], LIST_FILES_MAX;
     }
 }

@@ -11,6 +11,8 @@ pub mod problem;
 
 mod value;
 
+mod list;
+
 mod file;
 
 mod settle;

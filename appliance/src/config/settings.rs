@@ -1,9 +1,12 @@
 //! What the node runs on: every value parsed, bounded, and checked against the others.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use ebpf_loader::abi::Mode;
+use ebpf_loader::{Cidr, Limit, Modes};
 
 use crate::limits::{ConnectionLimits, HttpLimits};
 
@@ -31,6 +34,10 @@ pub struct Settings {
     pub log: Log,
     /// How the node ends.
     pub drain: Drain,
+    /// What is dropped at the network interface.
+    pub guard: Guard,
+    /// Who counts as a scanner.
+    pub scanners: Scanners,
 }
 
 impl Default for Settings {
@@ -141,4 +148,86 @@ pub struct Drain {
     pub announce: Duration,
     /// Wait for open connections after that.
     pub deadline: Duration,
+}
+
+/// Section `[guard]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// Off, counting only, or dropping.
+    pub mode: Mode,
+    /// Where traffic arrives.
+    pub interfaces: Vec<String>,
+    /// Where programs and tables outlive the process. Absolute.
+    pub pins: PathBuf,
+    /// Whether the slow path will do.
+    pub allow_generic: bool,
+    /// Service addresses; empty: those of the listeners.
+    pub vips: Vec<IpAddr>,
+    /// Networks of which nothing is dropped.
+    pub management: Vec<Cidr>,
+    /// Routers whose BGP and BFD are not dropped.
+    pub routing_peers: Vec<Cidr>,
+    /// Files of allowed networks.
+    pub allow_files: Vec<PathBuf>,
+    /// Files of denied networks.
+    pub deny_files: Vec<PathBuf>,
+    /// For how long supervised stages drop without a heartbeat.
+    pub lease: Duration,
+    /// The mode of each stage; none is stricter than `mode`.
+    pub modes: Modes,
+    /// New connections of an IPv4 address or IPv6 /64.
+    pub source: Limit,
+    /// New connections of an IPv4 /24 or IPv6 /48.
+    pub network: Limit,
+    /// New connections of all.
+    pub node: Limit,
+    /// Segments per second above which each must belong to a connection; `None`: never.
+    pub stray_check_per_s: Option<u32>,
+    /// Sampled drops per second and CPU.
+    pub events_per_s: u32,
+}
+
+/// Section `[scanners]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scanners {
+    /// Off, counting only, or banning.
+    pub mode: Mode,
+    /// What requests weigh.
+    pub scoring: Scoring,
+    /// What happens to those over the threshold.
+    pub penalties: Penalties,
+    /// Networks that are never scanners.
+    pub exempt: Vec<Cidr>,
+    /// Files of such networks.
+    pub exempt_files: Vec<PathBuf>,
+}
+
+/// What requests weigh, in points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scoring {
+    /// More than this is an offence.
+    pub threshold: u32,
+    /// The time in which points are halved.
+    pub half_life: Duration,
+    /// For a code that no link has.
+    pub unknown_code: u32,
+    /// For a host that no domain has.
+    pub unknown_host: u32,
+    /// For a request that is malformed or of another protocol.
+    pub junk: u32,
+    /// What a good redirect takes off.
+    pub good: u32,
+}
+
+/// What happens to scanners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Penalties {
+    /// How long the first offence means proving one's address.
+    pub challenge: Duration,
+    /// The first ban.
+    pub ban_first: Duration,
+    /// The longest ban.
+    pub ban_max: Duration,
+    /// Bans per minute, beyond which offences are only counted.
+    pub bans_per_minute_max: u32,
 }

@@ -4,18 +4,24 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use ebpf_loader::abi::{Mode, Stage};
+use ebpf_loader::{Limit, Modes};
+
 use super::file::Lines;
 use super::keys::{
-    AccessLogKeys, AdminKeys, DrainKeys, File, HttpKeys, LimitKeys, ListenKeys, LogKeys, NodeKeys,
-    SnapshotKeys,
+    AccessLogKeys, AdminKeys, DrainKeys, File, GuardKeys, HttpKeys, LimitKeys, ListenKeys, LogKeys, NodeKeys,
+    ScannerKeys, SnapshotKeys,
 };
 use super::problem::Problem;
-use super::settings::{AccessLog, AdminAddress, Drain, Listen, Log, Node, Settings, Snapshot};
+use super::settings::{
+    AccessLog, AdminAddress, Drain, Guard, Listen, Log, Node, Penalties, Scanners, Scoring, Settings,
+    Snapshot,
+};
 use crate::limits::{ConnectionLimits, HttpLimits};
 
 /// Settles what was read. Keys that contradict each other are added to `problems`; then the settings are not to be used.
 pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut Vec<Problem>) -> Settings {
-    let File { node, listen, snapshot, http, limits, admin, access_log, log, drain } = file;
+    let File { node, listen, snapshot, http, limits, admin, access_log, log, drain, guard, scanners } = file;
     problems.extend(target_over_head(&http, lines));
     problems.extend(admin_on_traffic(&admin, &listen, lines));
     problems.extend(admin_in_public(&admin, lines));
@@ -73,7 +79,117 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
             announce: Duration::from_millis(announce_ms),
             deadline: Duration::from_millis(deadline_ms),
         },
+        guard: settle_guard(guard),
+        scanners: settle_scanners(scanners),
     }
+}
+
+fn settle_guard(keys: GuardKeys) -> Guard {
+    let GuardKeys {
+        mode,
+        interfaces,
+        pins,
+        allow_generic,
+        vips,
+        management,
+        routing_peers,
+        allow_files,
+        deny_files,
+        lease_ms,
+        parse_mode,
+        port_mode,
+        deny_mode,
+        ban_mode,
+        rate_mode,
+        challenge_mode,
+        stray_mode,
+        source_soft_per_s,
+        source_hard_per_s,
+        network_soft_per_s,
+        network_hard_per_s,
+        node_soft_per_s,
+        node_hard_per_s,
+        stray_check_per_s,
+        events_per_s,
+    } = keys;
+    let stages = [
+        (Stage::Parse, parse_mode),
+        (Stage::Port, port_mode),
+        (Stage::Deny, deny_mode),
+        (Stage::Ban, ban_mode),
+        (Stage::Rate, rate_mode),
+        (Stage::Challenge, challenge_mode),
+        (Stage::Stray, stray_mode),
+    ];
+    let modes = stages
+        .into_iter()
+        .fold(Modes::all(Mode::Off), |modes, (stage, own)| modes.with(stage, milder(mode, own)));
+    let limit = |soft, hard| Limit { challenge_per_s: unless_zero(soft), drop_per_s: unless_zero(hard) };
+    Guard {
+        mode,
+        interfaces,
+        pins,
+        allow_generic,
+        vips,
+        management,
+        routing_peers,
+        allow_files,
+        deny_files,
+        lease: Duration::from_millis(lease_ms),
+        modes,
+        source: limit(source_soft_per_s, source_hard_per_s),
+        network: limit(network_soft_per_s, network_hard_per_s),
+        node: limit(node_soft_per_s, node_hard_per_s),
+        stray_check_per_s: unless_zero(stray_check_per_s),
+        events_per_s: narrow(events_per_s),
+    }
+}
+
+fn settle_scanners(keys: ScannerKeys) -> Scanners {
+    let ScannerKeys {
+        mode,
+        threshold,
+        half_life_s,
+        unknown_code_points,
+        unknown_host_points,
+        junk_points,
+        good_points,
+        challenge_s,
+        ban_first_s,
+        ban_max_s,
+        bans_per_minute_max,
+        exempt,
+        exempt_files,
+    } = keys;
+    Scanners {
+        mode,
+        scoring: Scoring {
+            threshold: narrow(threshold),
+            half_life: Duration::from_secs(half_life_s),
+            unknown_code: narrow(unknown_code_points),
+            unknown_host: narrow(unknown_host_points),
+            junk: narrow(junk_points),
+            good: narrow(good_points),
+        },
+        penalties: Penalties {
+            challenge: Duration::from_secs(challenge_s),
+            ban_first: Duration::from_secs(ban_first_s),
+            ban_max: Duration::from_secs(ban_max_s),
+            bans_per_minute_max: narrow(bans_per_minute_max),
+        },
+        exempt,
+        exempt_files,
+    }
+}
+
+/// The less strict of two modes.
+fn milder(one: Mode, other: Mode) -> Mode {
+    if (one as u8) < other as u8 { one } else { other }
+}
+
+/// A rate, where zero means none.
+fn unless_zero(per_s: u64) -> Option<u32> {
+    Some(narrow(per_s)).filter(|&per_s| per_s > 0)
 }
 
 /// A number whose bounds lie within 32 bits.

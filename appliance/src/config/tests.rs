@@ -156,12 +156,12 @@ fn a_wrong_file_is_told_line_key_finding_expectation_and_fix() {
         (
             "version = 1\n[htpp]\n",
             "carom.toml:2: htpp: unknown section: this version has node, listen, snapshot, http, limits, admin, \
-             access_log, log, drain; did you mean [http]?",
+             access_log, log, drain, guard, scanners; did you mean [http]?",
         ),
         (
             "version = 1\nbacklog = 3\n",
             "carom.toml:2: backlog: unknown key: this version has node, listen, snapshot, http, limits, admin, \
-             access_log, log, drain; write it below [listen]",
+             access_log, log, drain, guard, scanners; write it below [listen]",
         ),
         (
             "version = 1\nlog = \"debug\"\n",
@@ -319,5 +319,32 @@ proptest::proptest! {
     #[test]
     fn any_text_is_settled_or_refused_without_a_panic(text in "(version = 1\n)?(\\[[a-z_]{1,12}\\]\n|[a-z_]{1,12} = [\\[\\]a-z0-9\":., -]{0,12}\n|\\PC{0,12}\n){0,8}") {
         let _ = settle(&text);
+    }
+}
+
+#[test]
+fn no_stage_of_the_guard_is_stricter_than_the_guard() {
+    use ebpf_loader::abi::{Mode, Stage};
+    let settings = settle("version = 1\n[guard]\nmode = \"monitor\"\nport_mode = \"off\"\n").unwrap();
+    assert_eq!(settings.guard.modes.of(Stage::Port), Mode::Off);
+    assert_eq!(settings.guard.modes.of(Stage::Ban), Mode::Monitor);
+    assert_eq!(settle("version = 1").unwrap().guard.modes.of(Stage::Ban), Mode::Enforce);
+}
+
+#[test]
+fn a_wrong_entry_of_a_list_is_told_what_is_wrong_with_it() {
+    let cases = [
+        ("vips = [\"0.0.0.0\"]", "expected an address that clients can connect to"),
+        ("vips = [\"192.0.2.1:80\"]", "write numbers without a port"),
+        ("management = [\"10.0.0.1/8\"]", "did you mean 10.0.0.0/8?"),
+        ("management = [\"10.0.0.0/8\", \"10.0.0.0/8\"]", "every entry once"),
+        ("interfaces = \"eth0\"", "write [\"eth0\"]"),
+        ("interfaces = [\"eth0/1\"]", "`ip link` shows the names"),
+        ("deny_files = [\"deny.txt\"]", "write the whole path"),
+        ("mode = \"enforced\"", "write \"enforce\""),
+    ];
+    for (line, part) in cases {
+        let complaint = settle(&format!("version = 1\n[guard]\n{line}\n")).expect_err(line);
+        assert!(complaint.starts_with("carom.toml:3: guard.") && complaint.contains(part), "{complaint}");
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use ebpf_loader::abi::Mode;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -38,20 +39,20 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
-    fn new(written: &Spanned<DeValue<'_>>) -> Self {
+    pub(super) fn new(written: &Spanned<DeValue<'_>>) -> Self {
         let (expected, fix) = Default::default();
         Self { span: written.span(), found: shown(written.get_ref()), expected, fix }
     }
 
-    fn expecting(self, expected: impl Into<String>) -> Self {
+    pub(super) fn expecting(self, expected: impl Into<String>) -> Self {
         Self { expected: expected.into(), ..self }
     }
 
-    fn fixed_by(self, fix: impl Into<String>) -> Self {
+    pub(super) fn fixed_by(self, fix: impl Into<String>) -> Self {
         Self { fix: fix.into(), ..self }
     }
 
-    fn one<T>(self) -> Result<T, Vec<Self>> {
+    pub(super) fn one<T>(self) -> Result<T, Vec<Self>> {
         Err(vec![self])
     }
 }
@@ -165,7 +166,7 @@ impl Value for PathBuf {
 }
 
 /// A path that means the same whatever directory the node is started in.
-fn absolute(written: &Spanned<DeValue<'_>>, text: &str) -> Result<PathBuf, Vec<Wrong>> {
+pub(super) fn absolute(written: &Spanned<DeValue<'_>>, text: &str) -> Result<PathBuf, Vec<Wrong>> {
     let wrong = Wrong::new(written);
     if text.len() > TEXT_BYTES_MAX {
         return wrong.expecting(format!("a path of at most {TEXT_BYTES_MAX} bytes")).one();
@@ -352,5 +353,19 @@ impl Value for LogLevel {
 
     fn expected((): ()) -> String {
         either(LOG_LEVELS)
+    }
+}
+
+const MODES: &[(&str, Mode)] = &[("off", Mode::Off), ("monitor", Mode::Monitor), ("enforce", Mode::Enforce)];
+
+impl Value for Mode {
+    type Rule = ();
+
+    fn read(written: &Spanned<DeValue<'_>>, (): ()) -> Result<Self, Vec<Wrong>> {
+        choice(written, MODES)
+    }
+
+    fn expected((): ()) -> String {
+        either(MODES)
     }
 }

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::config::settings;
+use crate::guard::Warden;
 use crate::shard::thread::ShardEnd;
 
 use admin::AdminListener;
@@ -42,6 +43,8 @@ pub struct Control {
     pub ends: UnboundedReceiver<ShardEnd>,
     /// Looks for new snapshots.
     pub swapper: Swapper,
+    /// Watches over the guard, and reads its lists again on SIGHUP.
+    pub warden: Warden,
     /// Opened again on SIGHUP.
     pub access_log: Option<AccessLog>,
     /// How the node ends.
@@ -70,7 +73,7 @@ impl Control {
     ///
     /// The admin listener fails at its start.
     pub async fn run(self, admin: AdminListener, signals: Signals) -> io::Result<(Ended, Option<AccessLog>)> {
-        let Self { state, stage, shards, mut ends, swapper, access_log, drain: settings } = self;
+        let Self { state, stage, shards, mut ends, swapper, warden, access_log, drain: settings } = self;
         let (end_admin, mut admin_ended) = watch::channel(false);
         let mut admin = tokio::spawn(admin::serve(admin, Arc::clone(&state), async move {
             let _ = admin_ended.changed().await;
@@ -83,6 +86,7 @@ impl Control {
                     Asked::Reload => {
                         tracing::info!("reload asked for");
                         swapper.reload();
+                        warden.reload();
                         if let Some(log) = &access_log {
                             log.reopen();
                         }

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use vitals::{ShardVitals, SnapshotVitals, SwapVitals, Vitals};
 
 use crate::access_log::writer::AccessCounts;
+use crate::guard::GuardFacts;
 use crate::limits::SHARD_STALL;
 use crate::metrics::reason::reasons;
 use crate::metrics::{Reason as _, ShardCells, Swap};
@@ -59,6 +60,7 @@ pub struct NodeState {
     swaps: [AtomicU64; Swap::COUNT],
     last_swap_error: ArcSwapOption<String>,
     access_log: OnceLock<Arc<AccessCounts>>,
+    guard: ArcSwapOption<GuardFacts>,
 }
 
 impl NodeState {
@@ -81,6 +83,7 @@ impl NodeState {
             swaps: [const { AtomicU64::new(0) }; Swap::COUNT],
             last_swap_error: ArcSwapOption::empty(),
             access_log: OnceLock::new(),
+            guard: ArcSwapOption::empty(),
         })
     }
 
@@ -168,6 +171,16 @@ impl NodeState {
         self.access_log.get().map(Arc::as_ref)
     }
 
+    /// Says what is known about the guard now.
+    pub fn guards(&self, facts: GuardFacts) {
+        self.guard.store(Some(Arc::new(facts)));
+    }
+
+    /// What is known about the guard, a second old at most while its thread turns; `None` before the first word.
+    pub fn guard(&self) -> Option<Arc<GuardFacts>> {
+        self.guard.load_full()
+    }
+
     /// Every reason why the node should get no new traffic at `now`; none means ready.
     pub fn unready(&self, now: Instant) -> Vec<Unready> {
         let phase = match self.phase() {
@@ -191,7 +204,12 @@ impl NodeState {
                 Some(_) => None,
             }
         });
-        phase.into_iter().chain(snapshot).chain(shards).collect()
+        let guard = self.guard();
+        let guard = guard.as_ref().and_then(|facts| facts.self_test_failure()).map(|failure| {
+            let detail = format!("the guard fails its own test: {failure}");
+            Unready::new(UnreadyReason::GuardSelfTest, detail)
+        });
+        phase.into_iter().chain(snapshot).chain(shards).chain(guard).collect()
     }
 
     /// Everything above as a document; `unix_s` is the time of the same moment as `now`.
@@ -218,6 +236,7 @@ impl NodeState {
                 last_error: self.last_swap_error().map(|error| error.as_ref().clone()),
             },
             shards: self.shards.iter().map(|cells| shard_vitals(cells, now)).collect(),
+            guard: self.guard().map(|facts| facts.vitals(now)),
         }
     }
 }
@@ -278,6 +297,8 @@ reasons! {
         ShardNotStarted => "shard_not_started",
         /// A shard has not turned for a second: it hangs, or its CPU is taken.
         ShardStalled => "shard_stalled",
+        /// The guard decided otherwise than it must about a packet of its self-test; rules were not swapped.
+        GuardSelfTest => "guard_self_test",
     }
 }
 

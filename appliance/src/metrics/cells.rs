@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::http::Refusal;
 use crate::redirect::Outcome;
+use crate::scanners::scout::Noted;
 
 use super::counters::{Closed, Shed, StatusClass};
 use super::histogram::{Distribution, Histogram};
@@ -59,6 +60,8 @@ pub struct ShardCells {
     bytes_out: Cell,
     access_records: Cell,
     access_records_lost: Cell,
+    offenders: Cell,
+    offenders_lost: Cell,
     latency: Histogram,
 }
 
@@ -79,6 +82,8 @@ impl ShardCells {
             bytes_out: Cell::new(),
             access_records: Cell::new(),
             access_records_lost: Cell::new(),
+            offenders: Cell::new(),
+            offenders_lost: Cell::new(),
             latency: Histogram::new(),
         });
         (ShardCounters { cells: Arc::clone(&cells), not_shared: PhantomData }, cells)
@@ -161,6 +166,16 @@ impl ShardCells {
         self.access_records_lost.get()
     }
 
+    /// Sources that went over the threshold and were reported.
+    pub fn offenders(&self) -> u64 {
+        self.offenders.get()
+    }
+
+    /// Sources that went over the threshold and found the ring full.
+    pub fn offenders_lost(&self) -> u64 {
+        self.offenders_lost.get()
+    }
+
     /// Adds the shard's latencies to `merged`.
     pub fn merge_latency_into(&self, merged: &mut Distribution) {
         self.latency.merge_into(merged);
@@ -236,6 +251,16 @@ impl ShardCounters {
     #[inline]
     pub fn served(&self, latency: Duration, requests: u64) {
         self.cells.latency.record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX), requests);
+    }
+
+    /// A deed was noted.
+    #[inline]
+    pub fn noted(&self, noted: Noted) {
+        match noted {
+            Noted::Kept => {}
+            Noted::Reported => self.cells.offenders.add(1),
+            Noted::Lost => self.cells.offenders_lost.add(1),
+        }
     }
 
     /// An access record went into the ring (`kept`), or found it full.

@@ -42,6 +42,7 @@ use crate::access_log::Sampler;
 use crate::control::drain::StageCell;
 use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
 use crate::metrics::ShardCounters;
+use crate::scanners::Scout;
 use crate::snapshot::{Slot, View};
 
 use accept::{AcceptComplained, Listeners, listener_index};
@@ -72,6 +73,8 @@ pub struct Seed {
     pub counters: ShardCounters,
     /// The shard's end of the access log, if there is one.
     pub sampler: Option<Sampler>,
+    /// Who looks out for scanners, unless nobody does.
+    pub scout: Option<Scout>,
 }
 
 /// The state of a shard. All of it belongs to one thread.
@@ -88,6 +91,7 @@ struct Shard {
     view: View<Snapshot<Mapping>>,
     counters: ShardCounters,
     sampler: Option<Sampler>,
+    scout: Option<Scout>,
     clock: Clock,
     ready: Rc<ReadySet>,
     events: Vec<Event>,
@@ -109,8 +113,18 @@ struct Shard {
 
 impl Shard {
     fn new(seed: Seed) -> Result<Self, Errno> {
-        let Seed { index, limits, connections, shed_farewells_max, server, slot, stage, counters, sampler } =
-            seed;
+        let Seed {
+            index,
+            limits,
+            connections,
+            shed_farewells_max,
+            server,
+            slot,
+            stage,
+            counters,
+            sampler,
+            scout,
+        } = seed;
         let now = Instant::now();
         let sessions_max = connections.per_shard_max + shed_farewells_max;
         Ok(Self {
@@ -123,6 +137,7 @@ impl Shard {
             view: View::new(slot),
             counters,
             sampler,
+            scout,
             clock: Clock::new(now, SystemTime::now()),
             ready: Rc::new(ReadySet::new()?),
             events: Vec::with_capacity(EVENTS_PER_TURN_MAX),

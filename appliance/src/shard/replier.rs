@@ -9,6 +9,7 @@ use crate::access_log::{AccessRecord, RequestLine, Sampler, Verdict};
 use crate::http::{Answer, Head, Refusal};
 use crate::metrics::ShardCounters;
 use crate::redirect::{Decision, Stamp, decide, reply};
+use crate::scanners::{Deed, Scout};
 
 use super::clock::Clock;
 
@@ -24,6 +25,8 @@ pub(super) struct Replier<'a> {
     pub(super) counters: &'a ShardCounters,
     /// The shard's end of the access log, if there is one.
     pub(super) sampler: Option<&'a mut Sampler>,
+    /// Who looks out for scanners, unless nobody does.
+    pub(super) scout: Option<&'a mut Scout>,
     /// Who asks.
     pub(super) peer: SocketAddr,
     /// Requests answered so far.
@@ -40,6 +43,7 @@ impl Answer for Replier<'_> {
         reply::render(&decision, head, closing, &self.stamp(), output);
         self.answered += 1;
         self.counters.answered(decision.outcome, decision.status);
+        self.note(Deed::of(decision.outcome));
         let request = || Some(RequestLine::new(head.method, head.host, head.path));
         self.sample(Verdict::Answered(decision.outcome), decision.status, request);
     }
@@ -48,6 +52,7 @@ impl Answer for Replier<'_> {
     fn refused(&mut self, reason: Refusal, output: &mut Vec<u8>) {
         reply::render_refusal(reason, &self.stamp(), output);
         self.counters.refused(reason);
+        self.note(Deed::of_refusal(reason));
         self.sample(Verdict::Refused(reason), reason.status().unwrap_or(0), || None);
     }
 }
@@ -55,6 +60,13 @@ impl Answer for Replier<'_> {
 impl<'a> Replier<'a> {
     fn stamp(&self) -> Stamp<'a> {
         Stamp { date: self.clock.date(), server: self.server }
+    }
+
+    #[inline]
+    fn note(&mut self, deed: Option<Deed>) {
+        if let (Some(scout), Some(deed)) = (&mut self.scout, deed) {
+            self.counters.noted(scout.note(self.peer.ip(), deed, self.clock.now()));
+        }
     }
 
     #[inline]

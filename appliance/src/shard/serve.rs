@@ -101,6 +101,7 @@ impl Shard {
                 server: &self.server,
                 counters: &self.counters,
                 sampler: self.sampler.as_mut(),
+                scout: self.scout.as_mut(),
                 peer: session.peer,
                 answered: 0,
             };
@@ -204,6 +205,7 @@ impl Shard {
                     server: &self.server,
                     counters: &self.counters,
                     sampler: self.sampler.as_mut(),
+                    scout: self.scout.as_mut(),
                     peer: session.peer,
                     answered: 0,
                 };

@@ -1,25 +1,9 @@
 //! HOT: how many connections each client has open on this shard.
 
-use std::collections::hash_map::Entry;
-use std::net::IpAddr;
-
 use ahash::AHashMap;
+use std::collections::hash_map::Entry;
 
-/// Who is counted as one client: an IPv4 address, or the /64 that an IPv6 network hands to one customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Source {
-    V4(u32),
-    V6(u64),
-}
-
-impl From<IpAddr> for Source {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
-        }
-    }
-}
+pub(super) use crate::scanners::Source;
 
 /// Open connections by source. It holds as many entries as there are connections at most.
 pub(super) struct Sources {
@@ -58,6 +42,7 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::net::IpAddr;
 
     use proptest::prelude::*;
 

@@ -270,6 +270,7 @@ mod tests {
             stage: Arc::default(),
             counters: ShardCells::new(0, Instant::now()).0,
             sampler: None,
+            scout: None,
         }
     }
 

@@ -36,12 +36,16 @@ pub struct Vitals {
     pub swaps: SwapVitals,
     /// One entry per shard, in order of their index.
     pub shards: Vec<ShardVitals>,
+    /// The guard at the network interface; `None` before its first word, and from nodes that have none.
+    #[serde(default)]
+    pub guard: Option<GuardVitals>,
 }
 
 /// One reason for not being ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// Stable name, for programs: `starting`, `no_snapshot`, `draining`, `shard_not_started`, `shard_stalled`.
+    /// Stable name, for programs: `starting`, `no_snapshot`, `draining`, `shard_not_started`, `shard_stalled`,
+    /// `guard_self_test`.
     pub code: String,
     /// One sentence, for people.
     pub detail: String,
@@ -96,6 +100,57 @@ pub struct ShardVitals {
     pub requests: u64,
 }
 
+/// The guard at the network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardVitals {
+    /// `off`, `monitor` or `enforce`.
+    pub mode: String,
+    /// How scanners are treated: `off`, `monitor` or `enforce`.
+    pub scanners: String,
+    /// Calls to the kernel that failed since the start.
+    pub failures: u64,
+    /// What the last of them said.
+    pub last_failure: Option<String>,
+    /// The kernel's side; `None` where the mode is `off`.
+    pub kernel: Option<GuardKernelVitals>,
+}
+
+/// The kernel's side of the guard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardKernelVitals {
+    /// Where packets meet it.
+    pub attached: Vec<GuardAttachment>,
+    /// Why the last self-test failed; `None`: it passed.
+    pub self_test_failure: Option<String>,
+    /// Packets of the last self-test that passed.
+    pub self_test_packets: u64,
+    /// Networks in allow files.
+    pub networks_allowed: u64,
+    /// Networks in deny files.
+    pub networks_denied: u64,
+    /// Lines of files that are no networks and were left out.
+    pub bad_lines: u64,
+    /// Why the lists could not be read again; `None`: they could.
+    pub lists_failure: Option<String>,
+    /// Sources that are dropped.
+    pub bans: u64,
+    /// Sources that are challenged.
+    pub challenged: u64,
+    /// Milliseconds until bans, limits and challenges only count, unless the node renews.
+    pub lease_ms: u64,
+    /// Why challenges only count although they are configured to work; `None`: they work, or are not wanted.
+    pub challenges_rest: Option<String>,
+}
+
+/// One interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardAttachment {
+    /// Its name.
+    pub interface: String,
+    /// `native`, `generic`, or `adopted` from an earlier process.
+    pub path: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +175,13 @@ mod tests {
                 connections: 4,
                 requests: 5,
             }],
+            guard: Some(GuardVitals {
+                mode: "monitor".into(),
+                scanners: "enforce".into(),
+                failures: 0,
+                last_failure: None,
+                kernel: None,
+            }),
         }
     }
 

@@ -142,7 +142,8 @@ fn configuration(directory: &Path, ports: &Ports) -> String {
          [node]\nname = \"demo\"\nstate_dir = {state:?}\n\n\
          [listen]\nhttp = [{http}]\n\n\
          [snapshot]\npath = {snapshot:?}\n\n\
-         [admin]\nlisten = \"{admin}\"\n",
+         [admin]\nlisten = \"{admin}\"\n\n\
+         [guard]\nmode = \"off\"\n",
         state = directory.join("state"),
         http = http.join(", "),
         snapshot = directory.join("links.snapshot"),

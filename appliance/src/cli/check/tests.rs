@@ -140,7 +140,7 @@ fn a_missing_snapshot_is_an_error_with_the_command_that_makes_one() {
     std::fs::write(
         &config,
         format!(
-            "version = 1\n[listen]\nhttp = [\"127.0.0.1:0\"]\n[node]\nstate_dir = {state:?}\n[snapshot]\npath = {snapshot:?}\n"
+            "version = 1\n[listen]\nhttp = [\"127.0.0.1:0\"]\n[node]\nstate_dir = {state:?}\n[snapshot]\npath = {snapshot:?}\n[guard]\nmode = \"off\"\n"
         ),
     )
     .unwrap();
