@@ -181,7 +181,8 @@ pub const fn recorded_as(outcome: Outcome) -> Option<clicks::Outcome> {
         Outcome::Expired => Some(clicks::Outcome::Expired),
         Outcome::Deleted => Some(clicks::Outcome::Deleted),
         Outcome::CorruptRecord => Some(clicks::Outcome::CorruptRecord),
-        Outcome::NulInPath
+        Outcome::Canary
+        | Outcome::NulInPath
         | Outcome::UnknownHost
         | Outcome::Options
         | Outcome::MethodNotAllowed
