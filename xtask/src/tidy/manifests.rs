@@ -10,7 +10,11 @@ const INNER: &[(&str, &[&str])] = &[
     ("snapshot-tool/channel", &[]),
     ("snapshot-tool", &["snapshot-format", "snapshot-channel"]),
     ("appliance/vitals", &[]),
-    ("appliance", &["snapshot-format", "snapshot-channel", "vitals", "ebpf-loader", "ebpf-abi"]),
+    ("appliance/clicks", &[]),
+    (
+        "appliance",
+        &["clicks", "snapshot-format", "snapshot-channel", "vitals", "ebpf-loader", "ebpf-abi"],
+    ),
     ("ebpf/abi", &[]),
     ("ebpf/logic", &["ebpf-abi"]),
     ("ebpf/loader", &["ebpf-abi", "ebpf-logic"]),
