@@ -11,10 +11,7 @@ const INNER: &[(&str, &[&str])] = &[
     ("snapshot-tool", &["snapshot-format", "snapshot-channel"]),
     ("appliance/vitals", &[]),
     ("appliance/clicks", &[]),
-    (
-        "appliance",
-        &["clicks", "snapshot-format", "snapshot-channel", "vitals", "ebpf-loader", "ebpf-abi"],
-    ),
+    ("appliance", &["clicks", "snapshot-format", "snapshot-channel", "vitals", "ebpf-loader", "ebpf-abi"]),
     ("ebpf/abi", &[]),
     ("ebpf/logic", &["ebpf-abi"]),
     ("ebpf/loader", &["ebpf-abi", "ebpf-logic"]),
