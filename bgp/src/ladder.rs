@@ -237,7 +237,7 @@ impl Ladder {
                 self.enter(Phase::Down { integrity: false }, now);
             }
             Phase::Holding { rung: Rung::Graceful } | Phase::Suppressed { .. } => {
-                self.enter(Phase::Soft, now)
+                self.enter(Phase::Soft, now);
             }
             Phase::Holding { .. } | Phase::Well | Phase::Recovering => self.fall(Phase::Soft, rules, now),
             Phase::Soft | Phase::Last | Phase::Railed if hard && others == Others::Seen => {

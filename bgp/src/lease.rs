@@ -92,7 +92,7 @@ pub async fn watch(settings: &Settings) {
                     );
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the lease has ended, and nothing could be lowered; trying again")
+                    tracing::error!(%error, "the lease has ended, and nothing could be lowered; trying again");
                 }
             }
         }

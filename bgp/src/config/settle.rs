@@ -66,7 +66,7 @@ pub(super) fn settle(file: File, host_name: &str, reader: &mut Reader) -> Option
             latency_window: narrow(latency_window) as usize,
             latency_bad_min: narrow(latency_bad_min) as usize,
         },
-        damper: settle_damper(damper),
+        damper: settle_damper(&damper),
         drain: Drain { quiet_requests_per_s, settle: millis(settle_ms), deadline: millis(deadline_ms) },
         lease: Duration::from_secs(lease_s),
         services: services.into_iter().map(|(service, canaries)| settle_service(service, canaries)).collect(),
@@ -74,7 +74,7 @@ pub(super) fn settle(file: File, host_name: &str, reader: &mut Reader) -> Option
     (!settings.services.is_empty()).then_some(settings)
 }
 
-fn settle_damper(keys: DamperKeys) -> Damper {
+fn settle_damper(keys: &DamperKeys) -> Damper {
     let DamperKeys {
         half_life_s,
         suppress,
@@ -86,7 +86,7 @@ fn settle_damper(keys: DamperKeys) -> Damper {
         last_node,
         last_node_integrity,
         lines: _,
-    } = keys;
+    } = *keys;
     Damper {
         half_life: Duration::from_secs(half_life_s),
         suppress: narrow(suppress),

@@ -50,6 +50,12 @@ pub(crate) struct Known {
     pub(crate) foreign: u64,
 }
 
+/// An operator who waits for BIRD.
+struct Waiting {
+    announcements: Vec<String>,
+    reply: oneshot::Sender<Answer>,
+}
+
 pub(super) struct Conductor {
     pub(super) core: Core,
     tasks: Tasks,
@@ -66,7 +72,7 @@ pub(super) struct Conductor {
     /// Entries that wait to hear how long BIRD took, by the number of their order.
     pending: BTreeMap<u64, Vec<Entry>>,
     /// Operators who wait for BIRD, by the number of the order.
-    replies: BTreeMap<u64, Vec<(Vec<String>, oneshot::Sender<Answer>)>>,
+    replies: BTreeMap<u64, Vec<Waiting>>,
     intents_unwritten: Option<Vec<intent::Kept>>,
     pub(super) intents_failure: Option<String>,
     last_beat: Option<Instant>,
@@ -270,7 +276,7 @@ impl Conductor {
                     let status = Box::new(self.status());
                     let _ = reply.send(Answer::Done { announcements, bird_us: None, status });
                 } else {
-                    self.replies.entry(self.order).or_default().push((announcements, reply));
+                    self.replies.entry(self.order).or_default().push(Waiting { announcements, reply });
                 }
             }
         }
@@ -281,8 +287,8 @@ impl Conductor {
         let bird =
             |cause: String| Entry { kind: "bird".into(), cause, actor: "bird".into(), ..stamped(&node) };
         match report {
-            Report::Done { order, took } => self.settle(order, Ok(took)),
-            Report::Failed { order, error } => self.settle(order, Err(error)),
+            Report::Done { order, took } => self.settle(order, &Ok(took)),
+            Report::Failed { order, error } => self.settle(order, &Err(error)),
             Report::Read { rungs, sessions } => {
                 (self.known.rungs, self.known.sessions) = (rungs, sessions);
             }
@@ -340,10 +346,10 @@ impl Conductor {
     }
 
     /// BIRD has done its part of every order up to this one, or has not.
-    fn settle(&mut self, order: u64, outcome: Result<Duration, String>) {
+    fn settle(&mut self, order: u64, outcome: &Result<Duration, String>) {
         let later = self.pending.split_off(&(order + 1));
         for mut entry in std::mem::replace(&mut self.pending, later).into_values().flatten() {
-            match &outcome {
+            match outcome {
                 Ok(took) => entry.bird_us = u64::try_from(took.as_micros()).ok(),
                 Err(error) => entry.error.clone_from(error),
             }
@@ -367,8 +373,10 @@ impl Conductor {
             self.known.rungs = self.commanded.iter().copied().map(Some).collect();
         }
         let later = self.replies.split_off(&(order + 1));
-        for (announcements, reply) in std::mem::replace(&mut self.replies, later).into_values().flatten() {
-            let answer = match &outcome {
+        for Waiting { announcements, reply } in
+            std::mem::replace(&mut self.replies, later).into_values().flatten()
+        {
+            let answer = match outcome {
                 Ok(took) => Answer::Done {
                     announcements,
                     bird_us: u64::try_from(took.as_micros()).ok(),

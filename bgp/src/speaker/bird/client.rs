@@ -117,35 +117,19 @@ impl Client {
     /// Not all replies came in time; then the connection is of no more use.
     pub async fn ask_all(&mut self, commands: &[Command]) -> Result<Vec<Reply>, BirdError> {
         let mut replies = Vec::with_capacity(commands.len());
-        let mut at = 0;
-        while at < commands.len() {
-            // BIRD reads into a buffer of one longest command; a burst that fits needs no reader on its side meanwhile.
-            let mut text = String::new();
-            let first = at;
-            while at < commands.len() {
-                let line = format!("{}\n", commands[at]);
-                if !text.is_empty() && text.len() + line.len() > BIRD_COMMAND_BYTES_MAX / 2 {
-                    break;
-                }
-                text.push_str(&line);
-                at += 1;
-            }
+        let mut left = commands;
+        while !left.is_empty() {
+            let (burst, text) = self::burst(left);
             let deadline = Instant::now() + self.timeout;
-            let silent =
-                |of: usize| BirdError::Silent { command: commands[of].to_string(), timeout: self.timeout };
-            let (unreachable, silent_first) = (
-                |source, path: &Path| BirdError::Unreachable { path: path.to_owned(), source },
-                silent(first),
-            );
-            timeout_at(deadline, self.stream.write_all(text.as_bytes()))
-                .await
-                .map_err(|_| silent_first)?
-                .map_err(|source| unreachable(source, &self.path))?;
-            for of in first..at {
-                let silent = BirdError::Silent { command: commands[of].to_string(), timeout: self.timeout };
-                let reply = timeout_at(deadline, self.receive_reply()).await.map_err(|_| silent)??;
-                replies.push(reply);
+            let silent = BirdError::Silent { command: burst[0].to_string(), timeout: self.timeout };
+            let written =
+                timeout_at(deadline, self.stream.write_all(text.as_bytes())).await.map_err(|_| silent)?;
+            written.map_err(|source| BirdError::Unreachable { path: self.path.clone(), source })?;
+            for command in burst {
+                let silent = BirdError::Silent { command: command.to_string(), timeout: self.timeout };
+                replies.push(timeout_at(deadline, self.receive_reply()).await.map_err(|_| silent)??);
             }
+            left = &left[burst.len()..];
         }
         Ok(replies)
     }
@@ -185,7 +169,7 @@ impl Client {
     /// Cancel-safe: bytes that were read are in the decoder.
     async fn receive(&mut self) -> Result<Received, BirdError> {
         loop {
-            if let Some(received) = self.decoder.next() {
+            if let Some(received) = self.decoder.take() {
                 return Ok(received?);
             }
             let mut bytes = [0; READ_BYTES];
@@ -196,4 +180,18 @@ impl Client {
             }
         }
     }
+}
+
+/// The first commands that BIRD's buffer of one longest command holds at once, and their text.
+fn burst(commands: &[Command]) -> (&[Command], String) {
+    let (mut text, mut count) = (String::new(), 0);
+    for command in commands {
+        let line = format!("{command}\n");
+        if count > 0 && text.len() + line.len() > BIRD_COMMAND_BYTES_MAX / 2 {
+            break;
+        }
+        text.push_str(&line);
+        count += 1;
+    }
+    (&commands[..count], text)
 }

@@ -79,7 +79,7 @@ mod tests {
     fn reply(text: &str) -> Reply {
         let mut decoder = Decoder::default();
         decoder.push(text.as_bytes());
-        match decoder.next() {
+        match decoder.take() {
             Some(Ok(Received::Reply(reply))) => reply,
             other => panic!("{other:?}"),
         }

@@ -140,7 +140,7 @@ impl Decoder {
     /// # Errors
     ///
     /// The bytes are not BIRD's. Every later call says so, too.
-    pub fn next(&mut self) -> Option<Result<Received, ProtocolError>> {
+    pub fn take(&mut self) -> Option<Result<Received, ProtocolError>> {
         if let Some(error) = &self.error {
             return Some(Err(error.clone()));
         }

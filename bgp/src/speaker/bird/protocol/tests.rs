@@ -39,7 +39,7 @@ fn all(bytes: &[&[u8]]) -> Result<Vec<Received>, ProtocolError> {
     let (mut decoder, mut received) = (Decoder::default(), Vec::new());
     for portion in bytes {
         decoder.push(portion);
-        while let Some(next) = decoder.next() {
+        while let Some(next) = decoder.take() {
             received.push(next?);
         }
     }
@@ -97,8 +97,8 @@ fn what_no_bird_says_is_an_error_for_good() {
         let mut decoder = Decoder::default();
         decoder.push(text.as_bytes());
         decoder.push(b"0000 \n");
-        assert_eq!(decoder.next(), Some(Err(expected.clone())));
-        assert_eq!(decoder.next(), Some(Err(expected)));
+        assert_eq!(decoder.take(), Some(Err(expected.clone())));
+        assert_eq!(decoder.take(), Some(Err(expected)));
     }
 }
 
