@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -94,26 +94,27 @@ impl Tally {
 #[derive(Debug)]
 pub struct Clicks {
     tally: Arc<Mutex<Tally>>,
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    /// Dropping the sender ends the thread.
+    threads: Vec<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Clicks {
     /// Clicks so often per second, taking `clicks` in turn.
     pub fn start(space: &Namespace, clicks: &[Click], per_second: u32) -> Self {
-        let (tally, stop) = (Arc::<Mutex<Tally>>::default(), Arc::new(AtomicBool::new(false)));
+        let tally = Arc::<Mutex<Tally>>::default();
         let period = Duration::from_secs(1) / per_second;
         let began = Instant::now();
         let threads = (0..THREADS).map(|thread| {
-            let (tally, stop, clicks) = (Arc::clone(&tally), Arc::clone(&stop), clicks.to_vec());
+            let (tally, clicks) = (Arc::clone(&tally), clicks.to_vec());
+            let (running, stopped) = channel();
             // A thread that is made inside stays inside.
-            space.within(|| {
+            let thread = space.within(|| {
                 thread::spawn(move || {
                     for turn in 0.. {
                         let number = turn * THREADS + thread;
                         let due = began + period * number;
-                        thread::sleep(due.saturating_duration_since(Instant::now()));
-                        if stop.load(Ordering::Relaxed) {
+                        let until = due.saturating_duration_since(Instant::now());
+                        if stopped.recv_timeout(until) == Err(RecvTimeoutError::Disconnected) {
                             return;
                         }
                         let at = Instant::now();
@@ -125,10 +126,11 @@ impl Clicks {
                         }
                     }
                 })
-            })
+            });
+            (running, thread)
         });
         let threads = threads.collect();
-        Self { tally, stop, threads }
+        Self { tally, threads }
     }
 
     /// What became of them so far.
@@ -143,8 +145,9 @@ impl Clicks {
     }
 
     fn halt(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
+        let (running, threads): (Vec<_>, Vec<_>) = self.threads.drain(..).unzip();
+        drop(running);
+        for thread in threads {
             let _ = thread.join();
         }
     }
