@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -97,19 +97,16 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     let (guard, bench) = (target.join("ebpf/guard.o"), build_ebpf::bench_object(&target));
     let objects = guard::Objects { guard: &guard, bench: &bench, carom: &carom };
     let benchmarks: [(Subject, &Measure<'_>); 5] = [
-        (Subject::Http, &|| one(http::run(&effort, &directory, &carom, &real_links))),
-        (Subject::Lookup, &|| one(lookup::run(&effort, &directory, &real_links))),
-        (Subject::Build, &|| one(build::run(&effort, &directory, &tool))),
-        (Subject::Swap, &|| one(swap::run(&effort, &directory, &carom))),
+        (Subject::Http, &|| published(http::run(&effort, &directory, &carom, &real_links), &directory)),
+        (Subject::Lookup, &|| published(lookup::run(&effort, &directory, &real_links), &directory)),
+        (Subject::Build, &|| published(build::run(&effort, &directory, &tool), &directory)),
+        (Subject::Swap, &|| published(swap::run(&effort, &directory, &carom), &directory)),
         (Subject::Guard, &|| guard::run(&effort, &directory, &objects, &real_links)),
     ];
     let mut reports = Vec::new();
     for (subject, measure) in benchmarks {
         if [subject, Subject::All].contains(&options.subject) {
-            for report in measure()? {
-                report.publish(&directory)?;
-                reports.push(report);
-            }
+            reports.extend(measure()?);
         }
     }
     if let Some(path) = &options.json {
@@ -118,11 +115,14 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
-fn one(report: Result<Report>) -> Result<Vec<Report>> {
-    report.map(|report| vec![report])
+/// Publishes the one report of a benchmark that has no more.
+fn published(report: Result<Report>, directory: &Path) -> Result<Vec<Report>> {
+    let report = report?;
+    report.publish(directory)?;
+    Ok(vec![report])
 }
 
-fn write_json(reports: &[Report], path: &std::path::Path) -> Result<()> {
+fn write_json(reports: &[Report], path: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(reports).context("cannot render the reports as JSON")?;
     fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }

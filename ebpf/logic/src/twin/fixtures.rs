@@ -125,7 +125,7 @@ fn fixture(place: String, block: &[(&str, &str)]) -> Fixture {
 fn bytes(text: &str) -> impl Iterator<Item = Option<u8>> {
     let digits: Vec<char> = text.chars().filter(|character| *character != ' ').collect();
     assert!(digits.len().is_multiple_of(2), "digits come in pairs");
-    let pairs: Vec<_> = digits.chunks(2).map(|pair| String::from_iter(pair)).collect();
+    let pairs: Vec<_> = digits.chunks(2).map(String::from_iter).collect();
     pairs.into_iter().map(|pair| match pair.as_str() {
         "xx" => None,
         digits => Some(u8::from_str_radix(digits, 16).expect("hexadecimal digits")),

@@ -62,6 +62,8 @@ pub(crate) fn run(
         flood::guard_far_end(place, &mut programs)?;
         refusing(place, &mut guard, &mut programs, effort, &mut costs)?;
 
+        // Floods may fail where verdicts did not.
+        costs.publish(directory)?;
         let mut floods = Report::new("guard-floods", "Redirects of one real client under attack", None);
         floods.axes = Some(curve::AXES);
         floods.note(curve::wanted());
@@ -69,6 +71,7 @@ pub(crate) fn run(
         let mut stage =
             curve::Stage { place, guard: &mut guard, programs: &mut programs, node, address, links: &links };
         stage.run(effort, &mut floods)?;
+        floods.publish(directory)?;
         Ok(vec![costs, floods])
     })
 }
