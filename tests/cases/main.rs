@@ -36,4 +36,6 @@ mod soak;
 
 mod guard;
 
+mod anycast_lab;
+
 mod tool;
