@@ -53,9 +53,24 @@ struct Need {
 /// Everything that a fresh Debian 12 with Rust lacks. A new need is a new line.
 const NEEDS: &[Need] = &[
     Need {
+        package: "bpftool",
+        purposes: &[Purpose::Test],
+        reason: "damages the guard's tables from outside, and puts a stranger's program onto an interface",
+    },
+    Need {
         package: "curl",
         purposes: &[Purpose::Demo, Purpose::Test],
         reason: "runs the lines that the demo prints",
+    },
+    Need {
+        package: "dirb",
+        purposes: &[Purpose::Test],
+        reason: "the path lists that scanners try, for the cases of the guard",
+    },
+    Need {
+        package: "ethtool",
+        purposes: &[Purpose::Test],
+        reason: "whole checksums on the cables of the guard's cases",
     },
     Need {
         package: "g++",
@@ -69,11 +84,21 @@ const NEEDS: &[Need] = &[
     },
     Need { package: "haproxy", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
     Need {
+        package: "iproute2",
+        purposes: &[Purpose::Test],
+        reason: "network namespaces and cables between them",
+    },
+    Need {
         package: "llvm-22-dev",
         purposes: &[Purpose::Ebpf],
         reason: "bpf-linker is built against it: the LLVM of rustc-web",
     },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need {
+        package: "python3",
+        purposes: &[Purpose::Test],
+        reason: "an HTTP client that others wrote, and frames that no socket would send",
+    },
     Need {
         package: "rust-web-src",
         purposes: &[Purpose::Ebpf],
