@@ -19,6 +19,8 @@ pub mod metrics;
 
 pub mod access_log;
 
+pub mod clicks;
+
 pub mod scanners;
 
 pub mod shard;

@@ -8,6 +8,8 @@ mod instruments;
 
 mod redirects;
 
+mod canaries;
+
 mod protocol;
 
 mod caching;
@@ -33,5 +35,7 @@ mod configuration;
 mod soak;
 
 mod guard;
+
+mod anycast_lab;
 
 mod tool;

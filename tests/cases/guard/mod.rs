@@ -11,4 +11,3 @@ mod scanners;
 mod life;
 
 mod refusals;
-
