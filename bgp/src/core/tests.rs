@@ -98,8 +98,8 @@ impl Bench {
         self.pass(1);
     }
 
-    fn order(&mut self, change: Change) -> Result<Vec<String>, String> {
-        let done = self.core.command(&change, "uid 0", "a test", at(self.ms));
+    fn order(&mut self, change: &Change) -> Result<Vec<String>, String> {
+        let done = self.core.command(change, "uid 0", "a test", at(self.ms));
         self.pass(1);
         done
     }
@@ -136,15 +136,18 @@ fn coupled_families_fall_together_and_leave_other_services_alone() {
     assert_eq!(bench.core.wanted(), [Rung::Graceful, Rung::Graceful, Rung::Normal]);
 }
 
+/// Something that a node says of itself.
+type Harm = fn(&mut Vitals);
+
 #[test]
 fn what_the_node_says_of_itself_counts_for_all_and_its_silence_for_none() {
-    let cases: [(&str, fn(&mut Vitals)); 6] = [
+    let cases: [(&str, Harm); 6] = [
         ("not ready", |vitals| vitals.ready = false),
         ("shard 0 has not turned for 1500 ms", |vitals| vitals.shards[0].last_turn_ms_ago = Some(1500)),
         ("no snapshot", |vitals| vitals.snapshot = None),
         ("snapshot 7 is 101 s old", |vitals| vitals.snapshot.as_mut().unwrap().age_s = 101),
         ("attached to no interface", |vitals| {
-            vitals.guard.as_mut().unwrap().kernel.as_mut().unwrap().attached.clear()
+            vitals.guard.as_mut().unwrap().kernel.as_mut().unwrap().attached.clear();
         }),
         ("self-test of the guard failed", |vitals| {
             vitals.guard.as_mut().unwrap().kernel.as_mut().unwrap().self_test_failure =
@@ -185,7 +188,7 @@ fn an_answer_from_another_generation_than_the_node_states_is_a_failure() {
 #[test]
 fn a_withdrawal_waits_on_the_graceful_rung_for_another_node() {
     let mut bench = Bench::well();
-    bench.order(Change::Withdraw { scope: all(), force: false, for_s: None }).unwrap();
+    bench.order(&Change::Withdraw { scope: all(), force: false, for_s: None }).unwrap();
     assert_eq!(bench.core.wanted(), [Rung::Graceful; 3]);
     assert!(bench.core.waits_for_others(at(bench.ms)));
     bench.others(Others::Unseen);
@@ -198,7 +201,7 @@ fn a_withdrawal_waits_on_the_graceful_rung_for_another_node() {
     bench.others(Others::Unseen);
     bench.pass(60_000);
     assert_eq!(bench.core.wanted(), [Rung::Withdrawn; 3]);
-    bench.order(Change::Undrain { scope: all() }).unwrap();
+    bench.order(&Change::Undrain { scope: all() }).unwrap();
     assert_eq!(bench.core.wanted(), [Rung::Normal; 3]);
 }
 
@@ -206,7 +209,7 @@ fn a_withdrawal_waits_on_the_graceful_rung_for_another_node() {
 fn a_forced_withdrawal_of_one_family_is_one_step() {
     let mut bench = Bench::well();
     let scope = Scope { services: vec!["web".into()], family: Some(Family::V6) };
-    assert_eq!(bench.order(Change::Withdraw { scope, force: true, for_s: None }).unwrap(), ["web/v6"]);
+    assert_eq!(bench.order(&Change::Withdraw { scope, force: true, for_s: None }).unwrap(), ["web/v6"]);
     assert_eq!(bench.core.wanted(), [Rung::Normal, Rung::Withdrawn, Rung::Normal]);
 }
 
@@ -215,7 +218,7 @@ fn a_drain_waits_for_quiet_or_its_deadline() {
     for (busy, expected_ms) in [(false, 2000), (true, 10_000)] {
         let mut bench = Bench::well();
         bench.others(Others::Seen);
-        bench.order(Change::Drain { scope: all(), force: false, for_s: None }).unwrap();
+        bench.order(&Change::Drain { scope: all(), force: false, for_s: None }).unwrap();
         assert_eq!(bench.core.wanted(), [Rung::Graceful; 3]);
         let began = bench.ms;
         let mut requests = 0;
@@ -250,7 +253,7 @@ fn our_own_probes_do_not_keep_a_node_from_being_quiet() {
 fn a_drill_returns_by_itself_also_after_a_restart_of_the_sidecar() {
     let mut bench = Bench::well();
     bench.others(Others::Seen);
-    bench.order(Change::Drill { scope: all(), for_s: 600, force: false }).unwrap();
+    bench.order(&Change::Drill { scope: all(), for_s: 600, force: false }).unwrap();
     bench.pass(1);
     assert_eq!(bench.core.wanted(), [Rung::Withdrawn; 3]);
     let kept = bench.core.take_changed_intents().unwrap();
@@ -269,7 +272,7 @@ fn a_drill_returns_by_itself_also_after_a_restart_of_the_sidecar() {
 fn a_drill_is_broken_off_when_nobody_else_announces_any_more() {
     let mut bench = Bench::well();
     bench.others(Others::Seen);
-    bench.order(Change::Drill { scope: all(), for_s: 600, force: false }).unwrap();
+    bench.order(&Change::Drill { scope: all(), for_s: 600, force: false }).unwrap();
     bench.pass(1);
     bench.others(Others::Unseen);
     bench.pass(1000);
@@ -281,22 +284,22 @@ fn a_drill_is_broken_off_when_nobody_else_announces_any_more() {
 #[test]
 fn operators_lower_and_never_raise_above_what_health_allows() {
     let mut bench = Bench::well();
-    bench.order(Change::Announce { scope: all(), rung: Rung::Prepended, for_s: None }).unwrap();
+    bench.order(&Change::Announce { scope: all(), rung: Rung::Prepended, for_s: None }).unwrap();
     assert_eq!(bench.core.wanted(), [Rung::Prepended; 3]);
     bench.fail(0);
     assert_eq!(bench.core.wanted(), [Rung::Graceful, Rung::Prepended, Rung::Prepended]);
-    bench.order(Change::Announce { scope: all(), rung: Rung::Normal, for_s: None }).unwrap();
+    bench.order(&Change::Announce { scope: all(), rung: Rung::Normal, for_s: None }).unwrap();
     assert_eq!(bench.core.wanted(), [Rung::Graceful, Rung::Normal, Rung::Normal]);
 }
 
 #[test]
 fn a_freeze_holds_against_health_and_operators_and_ends_by_itself() {
     let mut bench = Bench::well();
-    bench.order(Change::Freeze { scope: all(), for_s: 60 }).unwrap();
+    bench.order(&Change::Freeze { scope: all(), for_s: 60 }).unwrap();
     bench.see(0, Outcome::Wrong("elsewhere".into()));
     bench.pass(1);
     assert_eq!(bench.core.wanted(), [Rung::Normal; 3]);
-    let refused = bench.order(Change::Withdraw { scope: all(), force: true, for_s: None }).unwrap_err();
+    let refused = bench.order(&Change::Withdraw { scope: all(), force: true, for_s: None }).unwrap_err();
     assert!(refused.contains("unfreeze"), "{refused}");
     bench.pass(60_000);
     assert_eq!(bench.core.wanted()[0], Rung::Withdrawn);
@@ -306,12 +309,12 @@ fn a_freeze_holds_against_health_and_operators_and_ends_by_itself() {
 fn what_is_not_there_or_has_no_end_is_refused_and_changes_nothing() {
     let mut bench = Bench::well();
     let unknown = Scope { services: vec!["wep".into()], family: None };
-    let refused = bench.order(Change::Undrain { scope: unknown }).unwrap_err();
+    let refused = bench.order(&Change::Undrain { scope: unknown }).unwrap_err();
     assert!(refused.contains("this node has web, api"), "{refused}");
     let api_v6 = Scope { services: vec!["api".into()], family: Some(Family::V6) };
-    assert!(bench.order(Change::Undrain { scope: api_v6 }).is_err());
+    assert!(bench.order(&Change::Undrain { scope: api_v6 }).is_err());
     for for_s in [0, crate::limits::FOR_S_MAX + 1, u64::MAX] {
-        assert!(bench.order(Change::Freeze { scope: all(), for_s }).is_err());
+        assert!(bench.order(&Change::Freeze { scope: all(), for_s }).is_err());
     }
     assert_eq!(bench.core.wanted(), [Rung::Normal; 3]);
     assert!(bench.core.take_changed_intents().is_none());
@@ -321,7 +324,7 @@ fn what_is_not_there_or_has_no_end_is_refused_and_changes_nothing() {
 fn every_change_of_rung_is_an_event_with_cause_evidence_and_actor() {
     let mut bench = Bench::well();
     bench.fail(2);
-    bench.order(Change::Withdraw { scope: all(), force: true, for_s: None }).unwrap();
+    bench.order(&Change::Withdraw { scope: all(), force: true, for_s: None }).unwrap();
     let events: Vec<_> = bench.core.take_events().into_iter().filter(|event| event.kind == "rung").collect();
     assert_eq!(events.len(), 4);
     assert_eq!(events[0].rungs, Some((Rung::Normal, Rung::Graceful)));
