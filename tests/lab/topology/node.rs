@@ -93,6 +93,12 @@ impl AnycastNode {
         [link.ipv4(2).to_string(), link.ipv6(2).to_string()].iter().any(|own| own == address)
     }
 
+    /// The router's addresses on the cable to this node.
+    pub fn router_addresses(&self) -> [String; 2] {
+        let Uplink { link, .. } = self.uplink;
+        [link.ipv4(1).to_string(), link.ipv6(1).to_string()]
+    }
+
     /// Its autonomous system.
     pub fn asn(&self) -> u32 {
         self.uplink.asn
@@ -224,6 +230,13 @@ impl AnycastNode {
             ready.exists()
         });
         self.sidecar = Some(process);
+    }
+
+    /// Starts the watcher of the sidecar's heartbeat; it ends when what is returned is dropped.
+    pub fn start_lease(&self) -> Process {
+        let mut command = Command::new(binaries::carom_bgp());
+        command.arg("lease").arg("--config").arg(self.sidecar_config());
+        self.space.within(|| Process::start(&mut command, "lease", &self.directory))
     }
 
     /// Kills the sidecar, as a crash does.
