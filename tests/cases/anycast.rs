@@ -81,13 +81,13 @@ pub(crate) fn without_route_events(lab: &Lab, router: usize, act: impl FnOnce())
 /// does when a session has come back.
 pub(crate) fn without_route_changes(lab: &Lab, router: usize, act: impl FnOnce()) {
     let watch = lab::topology::RouteWatch::open(&lab.routers[router].space);
-    let before = [VIP4, VIP6].map(|vip| lab.paths(router, vip));
+    let before = [VIP4, VIP6].map(|vip| lab.routers[router].gateways(vip));
     act();
     for (vip, before) in [VIP4, VIP6].into_iter().zip(before) {
         for event in watch.events(vip) {
             assert!(!event.gone && event.gateways.len() == before.len(), "{event:?}");
         }
-        assert_eq!(lab.paths(router, vip), before);
+        assert_eq!(lab.routers[router].gateways(vip), before);
     }
 }
 
