@@ -296,6 +296,19 @@ impl AnycastNode {
         }
     }
 
+    /// The same where nothing may be wrong with the cable.
+    pub fn try_heal_cable(&self, router: &super::Router) {
+        for (space, interface) in [(&self.space, "net0"), (&router.space, &*self.name)] {
+            neighbour::said(space, Command::new("tc").args(["qdisc", "del", "dev", interface, "root"]));
+        }
+    }
+
+    /// Removes carom's own copies, so that it begins with what lies under the name.
+    pub fn forget_snapshots(&self) {
+        let state = self.site.state();
+        fs::remove_dir_all(&state).and_then(|()| fs::create_dir(&state)).unwrap();
+    }
+
     /// The file of constants that BIRD includes.
     pub fn state_file(&self) -> PathBuf {
         self.directory.join("bird-state.conf")
