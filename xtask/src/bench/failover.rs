@@ -63,7 +63,8 @@ fn start(plan: &Plan) -> Result<Lab> {
     for node in &mut lab.nodes {
         node.publish(&Domains::default(), &[Row::new("go.example", "a", "https://a.test/")]);
         // Rounds follow each other faster than any real node falls.
-        node.set("damper", "suppress", 1_000_000);
+        node.set("damper", "suppress", 20_000);
+        node.set("damper", "half_life_s", 1);
         node.set("damper", "withdrawals_per_minute_max", 1_000);
         node.start();
     }
