@@ -127,6 +127,11 @@ impl Ladder {
         self.phase
     }
 
+    /// Since when it has had the rung that it has.
+    pub fn rung_since(&self) -> Moment {
+        self.rung_since
+    }
+
     /// Since when.
     pub fn since(&self) -> Moment {
         self.since

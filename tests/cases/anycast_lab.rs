@@ -2,42 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use lab::topology::{Bfd, Click, Clicks, Daemon, Lab, Plan, RouteWatch, Shape, VIP4, VIP6};
+use lab::topology::{Bfd, Clicks, Daemon, Lab, Plan, RouteWatch, Shape, VIP4};
 use lab::{Domains, Row, SOON, eventually};
+
+use crate::anycast::{HOST, clicks, until_paths};
 
 /// Static protocols as somebody without the sidecar writes them.
 const BY_HAND: &str = "protocol static vip_v4 { ipv4; route 192.0.2.1/32 blackhole; }\n\
                        protocol static vip_v6 { ipv6; route 2001:db8::1/128 blackhole; }\n";
 
 /// Starts carom and a BIRD without sidecar on every node.
-pub(crate) fn start_by_hand(lab: &mut Lab) {
+fn start_by_hand(lab: &mut Lab) {
     for node in &mut lab.nodes {
-        node.publish(&Domains::default(), &[Row::new("go.example", "a", "https://a.test/")]);
+        node.publish(&Domains::default(), &[Row::new(HOST, "a", "https://a.test/")]);
         node.start_carom();
         node.start_bird_with(BY_HAND, false);
     }
     lab.nodes.iter().for_each(|node| node.until_sessions_are_up());
-}
-
-pub(crate) fn clicks() -> Vec<Click> {
-    let click = |vip: &str| Click {
-        vip: vip.parse().unwrap(),
-        host: "go.example".to_owned(),
-        path: "/a".to_owned(),
-        location: "https://a.test/".to_owned(),
-    };
-    vec![click(VIP4), click(VIP6)]
-}
-
-/// Waits until a router sends the traffic of both families through exactly these nodes.
-#[track_caller]
-pub(crate) fn until_paths(lab: &Lab, router: usize, expected: &[&str]) {
-    for vip in [VIP4, VIP6] {
-        eventually(SOON, &format!("{vip} leads to {expected:?}"), || match lab.paths(router, vip) {
-            paths if paths == expected => Ok(()),
-            paths => Err(format!("{paths:?}")),
-        });
-    }
 }
 
 #[test]
@@ -52,7 +33,7 @@ fn clicks_are_shared_by_two_nodes_and_a_withdrawn_one_gets_none_and_loses_none()
     let before = running.so_far();
     eventually(SOON, "a hundred clicks more", || running.so_far().sent() > before.sent() + 100);
     let after = running.stop();
-    assert!(after.failed.is_empty(), "{:?}", after.failed);
+    assert!(after.failed_but_cut().is_empty() && after.failed.len() <= 2, "{:?}", after.failed);
     // Clicks that were on their way when the route changed may still have been a1's.
     assert!(after.answered["a1"] <= before.answered["a1"] + 8, "{after:?}");
 }

@@ -36,6 +36,16 @@ mod soak;
 
 mod guard;
 
+mod anycast;
+
 mod anycast_lab;
+
+mod anycast_faults;
+
+mod anycast_silence;
+
+mod anycast_operators;
+
+mod anycast_neighbours;
 
 mod tool;

@@ -31,9 +31,15 @@ fn find(name: &str) -> PathBuf {
     path
 }
 
+/// A build that failed is not tried again by the next case.
+static DIRECTORY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+
+/// Takes the programs from this folder; for whoever built them itself. The first word counts.
+pub fn look_in(directory: &Path) {
+    let _ = DIRECTORY.set(Ok(directory.to_owned()));
+}
+
 fn directory() -> &'static Path {
-    // A build that failed is not tried again by the next case.
-    static DIRECTORY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| match env::var_os("CAROM_BIN_DIR") {
         Some(directory) => Ok(directory.into()),
         None => build(),

@@ -134,6 +134,26 @@ pub fn write<'s>(
     domain: &Domain<'_>,
     links: impl IntoIterator<Item = Link<'s>>,
 ) {
+    begin(path, generation, domain, links, true);
+}
+
+/// The same without canaries: an older builder's file, or one in which rows use the reserved name.
+pub fn write_without_canaries<'s>(
+    path: &Path,
+    generation: u64,
+    domain: &Domain<'_>,
+    links: impl IntoIterator<Item = Link<'s>>,
+) {
+    begin(path, generation, domain, links, false);
+}
+
+fn begin<'s>(
+    path: &Path,
+    generation: u64,
+    domain: &Domain<'_>,
+    links: impl IntoIterator<Item = Link<'s>>,
+    canaries: bool,
+) {
     let temp_dir = path.parent().expect("a file has a directory").to_owned();
     let options =
         WriterOptions { generation, built_at_unix_s: 1_750_000_000 + generation, hash_seed: 0, temp_dir };
@@ -142,6 +162,8 @@ pub fn write<'s>(
     for (place, link) in links.into_iter().enumerate() {
         writer.add_link(&Link { domain: id, ..link }, place as u64).unwrap();
     }
-    writer.add_canaries().unwrap();
+    if canaries {
+        writer.add_canaries().unwrap();
+    }
     writer.finish(None, |_, _| {}).unwrap();
 }

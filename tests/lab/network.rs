@@ -24,6 +24,11 @@ impl Namespace {
         Some(made)
     }
 
+    /// Its name, as `ip netns` knows it.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
     /// Runs `ip` inside.
     #[track_caller]
     pub fn ip(&self, arguments: &[&str]) {

@@ -10,6 +10,7 @@ mod bench;
 mod build_ebpf;
 mod demo;
 mod fuzz;
+mod lab;
 mod miri;
 mod setup;
 mod test;
@@ -38,6 +39,7 @@ struct Arguments {
 enum Chore {
     Setup(setup::Options),
     Demo(demo::Options),
+    Lab(lab::Options),
     Test(test::Options),
     Tidy(tidy::Options),
     Fuzz(fuzz::Options),
@@ -62,6 +64,7 @@ fn dispatch(chore: &Chore, workspace: &Workspace) -> anyhow::Result<Verdict> {
     match chore {
         Chore::Setup(options) => setup::run(options),
         Chore::Demo(options) => demo::run(options, workspace),
+        Chore::Lab(options) => lab::run(options, workspace),
         Chore::Test(options) => test::run(options, workspace),
         Chore::Tidy(options) => tidy::run(options, workspace),
         Chore::Fuzz(options) => fuzz::run(options, workspace),

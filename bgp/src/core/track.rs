@@ -8,6 +8,7 @@ use crate::damper::Budget;
 use crate::intent::{Freeze, Intent, Kept, Wish};
 use crate::judge::Standing;
 use crate::ladder::{Ladder, Others, Phase};
+use crate::limits::ROUTERS_CHOOSE;
 
 use super::Event;
 
@@ -145,7 +146,7 @@ impl Track {
         for _ in 0..STEPS_MAX {
             let before = self.ladder.phase();
             // An announcement that is down by an operator's wish needs no budget and no second opinion.
-            if !self.ladder.step(verdict, self.others, budget, &settings.damper, now) {
+            if !self.ladder.step(verdict, self.others_after_lowering(), budget, &settings.damper, now) {
                 break;
             }
             events.push(self.event(
@@ -189,6 +190,16 @@ impl Track {
             intent.down_since.get_or_insert(now);
         }
         self.kept() != kept_before
+    }
+
+    /// Whether another node announces, as far as it proves that this one may go: two nodes that fall at once have each seen the
+    /// other announce, so a path counts only if it is there when routers have chosen anew.
+    fn others_after_lowering(&self) -> Others {
+        let is_proof = self.others_at >= self.ladder.rung_since() + ROUTERS_CHOOSE;
+        match self.others {
+            Others::Seen if self.ladder.phase().rung() == Rung::Graceful && !is_proof => Others::Unknown,
+            others => others,
+        }
     }
 
     /// The highest rung that operators allow.

@@ -13,6 +13,9 @@ use crate::network::Namespace;
 /// A click that is not answered by then is lost to a person.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How the reason of a click begins that got no connection at all.
+const NO_CONNECTION: &str = "no connection";
+
 /// Threads that click in turn, so that a lost click delays no other.
 const THREADS: u32 = 8;
 
@@ -40,8 +43,8 @@ impl Click {
 
     fn click_from_here(&self) -> Result<String, String> {
         let text = |error: std::io::Error| error.to_string();
-        let mut stream =
-            TcpStream::connect_timeout(&SocketAddr::new(self.vip, 80), PATIENCE).map_err(text)?;
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(self.vip, 80), PATIENCE)
+            .map_err(|error| format!("{NO_CONNECTION}: {error}"))?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(text)?;
         write!(stream, "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.path, self.host)
             .map_err(text)?;
@@ -81,6 +84,14 @@ impl Tally {
     /// All clicks.
     pub fn sent(&self) -> u64 {
         self.answered.values().sum::<u64>() + self.failed.len() as u64
+    }
+
+    /// Clicks that got no connection, or a wrong answer. Those that are left out had a connection, and the route moved below it.
+    pub fn failed_but_cut(&self) -> Vec<&str> {
+        let is_cut = |reason: &str| {
+            reason.starts_with("Connection reset") || reason.starts_with("the connection ended")
+        };
+        self.failed.iter().map(|(_, reason)| &**reason).filter(|reason| !is_cut(reason)).collect()
     }
 
     /// From `since` to the beginning of the last click that failed; zero if none did.

@@ -93,6 +93,12 @@ impl AnycastNode {
         [link.ipv4(2).to_string(), link.ipv6(2).to_string()].iter().any(|own| own == address)
     }
 
+    /// The router's addresses on the cable to this node.
+    pub fn router_addresses(&self) -> [String; 2] {
+        let Uplink { link, .. } = self.uplink;
+        [link.ipv4(1).to_string(), link.ipv6(1).to_string()]
+    }
+
     /// Its autonomous system.
     pub fn asn(&self) -> u32 {
         self.uplink.asn
@@ -226,6 +232,13 @@ impl AnycastNode {
         self.sidecar = Some(process);
     }
 
+    /// Starts the watcher of the sidecar's heartbeat; it ends when what is returned is dropped.
+    pub fn start_lease(&self) -> Process {
+        let mut command = Command::new(binaries::carom_bgp());
+        command.arg("lease").arg("--config").arg(self.sidecar_config());
+        self.space.within(|| Process::start(&mut command, "lease", &self.directory))
+    }
+
     /// Kills the sidecar, as a crash does.
     pub fn kill_sidecar(&mut self) {
         self.sidecar = None;
@@ -281,6 +294,19 @@ impl AnycastNode {
         for (space, interface) in [(&self.space, "net0"), (&router.space, &*self.name)] {
             tc(space, &["qdisc", "del", "dev", interface, "root"]);
         }
+    }
+
+    /// The same where nothing may be wrong with the cable.
+    pub fn try_heal_cable(&self, router: &super::Router) {
+        for (space, interface) in [(&self.space, "net0"), (&router.space, &*self.name)] {
+            neighbour::said(space, Command::new("tc").args(["qdisc", "del", "dev", interface, "root"]));
+        }
+    }
+
+    /// Removes carom's own copies, so that it begins with what lies under the name.
+    pub fn forget_snapshots(&self) {
+        let state = self.site.state();
+        fs::remove_dir_all(&state).and_then(|()| fs::create_dir(&state)).unwrap();
     }
 
     /// The file of constants that BIRD includes.

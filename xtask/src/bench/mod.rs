@@ -12,6 +12,7 @@ use crate::setup::{self, Purpose};
 use crate::workspace::{NotRun, Profile, Verdict, Workspace, succeeds};
 
 mod build;
+mod failover;
 mod guard;
 mod http;
 mod lookup;
@@ -61,7 +62,9 @@ enum Subject {
     Swap,
     /// Nanoseconds per verdict of the guard, and redirects under attack, against xdp-filter and nftables; needs root
     Guard,
-    /// All of them, one after the other
+    /// From faults and commands to the neighbour's kernel, in network namespaces; needs root, and is not among all
+    Failover,
+    /// All of them but failover, one after the other
     All,
 }
 
@@ -80,6 +83,9 @@ pub(crate) struct Effort {
 type Measure<'m> = dyn Fn() -> Result<Vec<Report>> + 'm;
 
 pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
+    if options.subject == Subject::Failover && options.quick {
+        return run_quick_failover(workspace);
+    }
     if cfg!(debug_assertions) {
         return run_release_build(options.subject, workspace);
     }
@@ -104,6 +110,11 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
         (Subject::Guard, &|| guard::run(&effort, &directory, &objects, &real_links)),
     ];
     let mut reports = Vec::new();
+    if options.subject == Subject::Failover {
+        let report = failover::run(effort.full, &binaries)?;
+        report.publish(&directory)?;
+        reports.push(report);
+    }
     for (subject, measure) in benchmarks {
         if [subject, Subject::All].contains(&options.subject) {
             reports.extend(measure()?);
@@ -127,6 +138,19 @@ fn write_json(reports: &[Report], path: &Path) -> Result<()> {
     fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// A few rounds with programs as tests build them: what is measured is probes, timers and BIRD, which that hardly changes.
+fn run_quick_failover(workspace: &Workspace) -> Result<Verdict> {
+    setup::prepare(&[Purpose::Bench, Purpose::Lab]);
+    let packages = ["carom", "carom-bgp", "snapshot-tool"].into_iter().flat_map(|name| ["--package", name]);
+    if !succeeds(&mut workspace.cargo(["build"].into_iter().chain(packages)))? {
+        return Ok(Verdict::Failed);
+    }
+    let directory = workspace.target()?.join("bench");
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    failover::run(false, &workspace.binaries(Profile::Dev)?)?.publish(&directory)?;
+    Ok(Verdict::Passed)
+}
+
 /// Builds what is measured and this program itself as shipped, and does the same again with that.
 fn run_release_build(subject: Subject, workspace: &Workspace) -> Result<Verdict> {
     setup::prepare(&[Purpose::Bench]);
@@ -136,7 +160,8 @@ fn run_release_build(subject: Subject, workspace: &Workspace) -> Result<Verdict>
         println!("{what}: {why}");
         return Ok(Verdict::Failed);
     }
-    let packages = ["carom", "snapshot-tool", "xtask"].into_iter().flat_map(|name| ["--package", name]);
+    let packages =
+        ["carom", "carom-bgp", "snapshot-tool", "xtask"].into_iter().flat_map(|name| ["--package", name]);
     let build = ["build", "--release"].into_iter().chain(packages);
     if !succeeds(&mut workspace.cargo(build))? {
         return Ok(Verdict::Failed);

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::lab;
 use crate::setup::{self, Purpose};
 use crate::workspace::{NotRun, Profile, Verdict, Workspace, spoken, succeeds};
 
@@ -31,6 +33,12 @@ pub(crate) struct Options {
     /// Try the printed lines and stop, instead of waiting for Ctrl-C
     #[arg(long)]
     once: bool,
+    /// Two datacenters with real BGP instead of one node: needs root, for network namespaces
+    #[arg(long)]
+    lab: bool,
+    /// With --lab: end after so many seconds
+    #[arg(long, requires = "lab")]
+    seconds: Option<u64>,
     /// How to build; dev is quicker to build and slower to run
     #[arg(long, value_enum, default_value = "release")]
     profile: Profile,
@@ -49,6 +57,9 @@ pub(crate) struct Outcome {
 }
 
 pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
+    if options.lab {
+        return run_lab(options, workspace);
+    }
     setup::prepare(&[Purpose::Demo]);
     let mut build =
         workspace.cargo(["build", "--package", "carom", "--package", "snapshot-tool", "--profile"]);
@@ -57,6 +68,31 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     }
     let demo = Demo::new(workspace, options.profile, "demo")?;
     Ok(demo.play(options.port, options.admin_port, options.once)?.verdict)
+}
+
+/// Two datacenters: shown until Ctrl-C, or checked and ended where nobody looks.
+fn run_lab(options: &Options, workspace: &Workspace) -> Result<Verdict> {
+    setup::prepare(&[Purpose::Demo, Purpose::Lab]);
+    let packages = ["carom", "carom-bgp", "snapshot-tool"].into_iter().flat_map(|name| ["--package", name]);
+    let mut build = workspace.cargo(["build"].into_iter().chain(packages).chain(["--profile"]));
+    if !succeeds(build.arg(options.profile.name()))? {
+        bail!("the build failed");
+    }
+    let bounded = options.once || (options.seconds.is_none() && !lab::play::is_watched());
+    let demo = Demo::new(workspace, options.profile, "demo-lab")?;
+    let Some(mut stage) = demo.open_lab()? else {
+        bail!("this machine does not let the lab run; it needs root, network namespaces and bird2");
+    };
+    if bounded {
+        stage.check()?;
+        return Ok(Verdict::Passed);
+    }
+    let stop = stop_on_signal()?;
+    let desk = lab::desk::Desk::open(&lab::socket(workspace)?)?;
+    let end = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    stage.watch(&desk, || asked_to_stop(&stop) || end.is_some_and(|end| Instant::now() >= end));
+    println!("ending; namespaces and processes go with this program");
+    Ok(Verdict::Passed)
 }
 
 /// The stage of `cargo xtask test`: with the binaries that are there, in a directory apart from a demo that runs.
@@ -114,6 +150,16 @@ impl<'w> Demo<'w> {
         node.drain()?;
         println!("the node has ended in good order");
         Ok(outcome)
+    }
+
+    fn open_lab(&self) -> Result<Option<lab::play::Stage>> {
+        self.snapshot()?;
+        let links = lab::play::links(&self.workspace.root().join("examples/debian-homepages.csv"))?;
+        let stage = lab::play::Stage::open(&self.binaries, &self.snapshot_path(), &links)?;
+        if let (Some(stage), Some(click)) = (&stage, links.first()) {
+            stage.explain(click);
+        }
+        Ok(stage)
     }
 
     /// Builds the snapshot and explains the one exit status that looks like trouble and is none.
