@@ -36,4 +36,6 @@ mod soak;
 
 mod guard;
 
+mod clicks;
+
 mod tool;

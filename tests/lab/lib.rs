@@ -34,6 +34,8 @@ pub mod peer;
 
 pub mod load;
 
+pub mod broker;
+
 pub use links::{Domains, Row};
 pub use metrics::Metrics;
 pub use network::Namespace;

@@ -11,6 +11,7 @@ use crate::setup::{self, Purpose};
 use crate::workspace::{Profile, Verdict, Workspace, succeeds};
 
 mod build;
+mod clicks;
 mod http;
 mod lookup;
 mod swap;
@@ -56,6 +57,8 @@ enum Subject {
     Build,
     /// Latency of requests while snapshots are swapped
     Swap,
+    /// CPU per redirect with clicks recorded and not, and while their receiver is down
+    Clicks,
     /// All of them, one after the other
     All,
 }
@@ -85,11 +88,12 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     let real_links = workspace.root().join("examples/debian-homepages.csv");
     let binaries = workspace.binaries(Profile::Release)?;
     let (carom, tool) = (binaries.join("carom"), binaries.join("snapshot-tool"));
-    let benchmarks: [(Subject, &dyn Fn() -> Result<Report>); 4] = [
+    let benchmarks: [(Subject, &dyn Fn() -> Result<Report>); 5] = [
         (Subject::Http, &|| http::run(&effort, &directory, &carom, &real_links)),
         (Subject::Lookup, &|| lookup::run(&effort, &directory, &real_links)),
         (Subject::Build, &|| build::run(&effort, &directory, &tool)),
         (Subject::Swap, &|| swap::run(&effort, &directory, &carom)),
+        (Subject::Clicks, &|| clicks::run(&effort, &directory, &carom, &real_links)),
     ];
     let mut reports = Vec::new();
     for (subject, measure) in benchmarks {

@@ -16,11 +16,22 @@ pub(crate) fn start(
     snapshot: &Path,
     cpu: usize,
 ) -> Result<(Process, SocketAddr)> {
+    start_with(binary, directory, snapshot, cpu, "")
+}
+
+/// The same with more sections of configuration.
+pub(crate) fn start_with(
+    binary: &Path,
+    directory: &Path,
+    snapshot: &Path,
+    cpu: usize,
+    sections: &str,
+) -> Result<(Process, SocketAddr)> {
     let config = directory.join("carom.toml");
     let ready = directory.join("carom.ready.json");
     // Left by an earlier run, it would say too early that the node is up.
     let _ = fs::remove_file(&ready);
-    fs::write(&config, configuration(directory, snapshot))
+    fs::write(&config, configuration(directory, snapshot) + sections)
         .with_context(|| format!("cannot write {}", config.display()))?;
     let mut command = Command::new(binary);
     command.arg("serve").arg("--config").arg(&config).arg("--ready-file").arg(&ready);
@@ -40,7 +51,7 @@ fn configuration(directory: &Path, snapshot: &Path) -> String {
          [listen]\nhttp = [\"127.0.0.1:0\"]\nshards = 1\n\
          [snapshot]\npath = {snapshot:?}\npoll_interval_ms = 0\n\
          [http]\nrequests_per_connection_max = 1000000000\n\
-         [admin]\nlisten = \"unix:{admin}\"\n",
+         [guard]\nmode = \"off\"\n[admin]\nlisten = \"unix:{admin}\"\n",
         state = directory.join("state"),
         admin = directory.join("admin.socket").display(),
     )

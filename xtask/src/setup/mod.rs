@@ -69,9 +69,19 @@ const NEEDS: &[Need] = &[
     },
     Need { package: "haproxy", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
     Need {
+        package: "kcat",
+        purposes: &[Purpose::Test],
+        reason: "brings a broker that speaks the Kafka protocol, and a consumer, for the cases about clicks",
+    },
+    Need {
         package: "llvm-22-dev",
         purposes: &[Purpose::Ebpf],
         reason: "bpf-linker is built against it: the LLVM of rustc-web",
+    },
+    Need {
+        package: "nats-server",
+        purposes: &[Purpose::Test],
+        reason: "the NATS server with JetStream that the cases about clicks ship to",
     },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
     Need {
