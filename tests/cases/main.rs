@@ -38,4 +38,6 @@ mod guard;
 
 mod clicks;
 
+mod anycast_lab;
+
 mod tool;
