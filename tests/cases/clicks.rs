@@ -208,7 +208,7 @@ fn an_http_receiver_may_fail_flap_and_refuse_and_a_refused_block_is_counted() {
     collector.say(503);
     click(&node, 10, "flap");
     node.until_metric("carom_clicks_ship_failures_total", &[], 2.0);
-    assert_eq!(node.get(GO, "plain").status, 302);
+    assert_eq!(node.get(GO, "/plain").status, 302);
     collector.say(200);
     node.until_metric("carom_clicks_shipped_total", &[], 10.0);
     collector.say(400);
@@ -361,7 +361,7 @@ fn no_whole_address_is_found_in_spool_logs_or_what_was_shipped() {
         let from = "127.77.88.99".parse().unwrap();
         for _ in 0..20 {
             let mut peer = lab::Peer::connect_from(from, node.address()).unwrap();
-            assert_eq!(peer.get(GO, "plain").status, 302);
+            assert_eq!(peer.get(GO, "/plain").status, 302);
         }
         node.until_metric("carom_clicks_shipped_total", &[], 20.0);
         node.until_metric("carom_access_records_total", &[], 20.0);
@@ -453,8 +453,8 @@ fn domains_beyond_the_cap_are_one_number_in_metrics() {
     let node = site.start();
     click(&node, 3, "go");
     node.until_metric("carom_clicks_written_total", &[], 3.0);
-    node.get(SHOP, "offer");
-    node.get("strict.example", "without");
+    node.get(SHOP, "/offer");
+    node.get("strict.example", "/without");
     node.until_metric("carom_clicks_written_total", &[], 5.0);
     assert_eq!(node.metric("carom_clicks_by_domain_total", &[("domain", GO)]), 3.0);
     assert_eq!(node.metric("carom_clicks_by_domain_total", &[("domain", "_other")]), 2.0);

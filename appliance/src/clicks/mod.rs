@@ -132,6 +132,8 @@ impl Prepared {
             batch: Vec::new(),
             failing: false,
         };
+        // A scrape that comes before the first turn finds the books of the last run, not zeros.
+        facts.lock().tally = writer.tally(writer::unix_ms());
         let mut shipper = Shipper::new(settings.ship.clone(), &node, &settings.spool, shared);
         let ship_counts = shipper.counts();
         let (stop_writer, writer_ended) = spawn("clicks", move |stopped| writer.run(stopped))?;
