@@ -137,7 +137,7 @@ pub fn read_all(directory: &Path) -> io::Result<Vec<Tally>> {
     for name in [LEDGER_BEFORE, LEDGER] {
         match fs::read_to_string(directory.join(name)) {
             Ok(text) => {
-                tallies.extend(text.lines().filter_map(|line| serde_json::from_str::<Tally>(line).ok()))
+                tallies.extend(text.lines().filter_map(|line| serde_json::from_str::<Tally>(line).ok()));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -55,7 +55,10 @@ pub(super) fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
         for line in last {
             write(&line)?;
         }
-        while args.follow {
+        if !args.follow {
+            return Ok(());
+        }
+        loop {
             std::thread::sleep(GLANCE);
             follower.read(|header, sequence, click| {
                 if args.filter.wants(click) {
@@ -65,7 +68,6 @@ pub(super) fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
                 }
             })?;
         }
-        Ok(())
     })();
     match result {
         // A reader that has seen enough is no error.

@@ -78,7 +78,7 @@ impl ShipCounts {
 
 /// A connection to a receiver.
 enum Connection {
-    Nats(nats::Nats),
+    Nats(Box<nats::Nats>),
     Kafka(kafka::Kafka),
     Http(http::Http),
     File(file::File),
@@ -88,7 +88,7 @@ impl Connection {
     async fn open(ship: &Ship, node: &str) -> Result<Self, Failure> {
         Ok(match ship.to {
             Receiver::None => return Err(Failure::Later("there is no receiver".into())),
-            Receiver::Nats => Self::Nats(nats::Nats::connect(ship, node).await?),
+            Receiver::Nats => Self::Nats(Box::new(nats::Nats::connect(ship, node).await?)),
             Receiver::Kafka => Self::Kafka(kafka::Kafka::connect(ship).await?),
             Receiver::Http => Self::Http(http::Http::new(ship)?),
             Receiver::File => Self::File(file::File::new(ship)),
