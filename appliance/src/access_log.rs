@@ -6,11 +6,14 @@ pub mod writer;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rtrb::Producer;
 
-use crate::http::{Method, Refusal};
+use crate::clicks::Rules;
+use crate::clicks::privacy::Asks;
+use crate::http::{Head, Method, Refusal};
 use crate::limits::{ACCESS_HOST_BYTES_MAX, ACCESS_PATH_BYTES_MAX};
 use crate::metrics::ShardCounters;
 use crate::redirect::Outcome;
@@ -42,15 +45,24 @@ pub struct RequestLine {
     method: Cut<METHOD_BYTES_MAX>,
     host: Cut<ACCESS_HOST_BYTES_MAX>,
     path: Cut<ACCESS_PATH_BYTES_MAX>,
+    asks: Asks,
 }
 
 /// Bytes of a method in an access record: the longest known one has 7.
 const METHOD_BYTES_MAX: usize = 8;
 
 impl RequestLine {
-    /// Copies the pieces. `path` has no leading slash, as in `Head`; the query is left out, because it may hold what only
-    /// the destination should see.
-    pub fn new(method: Method<'_>, host: Option<&[u8]>, path: &[u8]) -> Self {
+    /// Copies the pieces. The query is left out, because it may hold what only the destination should see.
+    pub fn new(head: &Head<'_>, rules: &Rules) -> Self {
+        let asks = Asks {
+            gpc: head.wishes.gpc,
+            dnt: head.wishes.dnt,
+            no_track: rules.asks_not_to_be_tracked(head.query),
+        };
+        Self { asks, ..Self::pieces(head.method, head.host, head.path) }
+    }
+
+    fn pieces(method: Method<'_>, host: Option<&[u8]>, path: &[u8]) -> Self {
         let method = match method {
             Method::Get => b"GET".as_slice(),
             Method::Head => b"HEAD",
@@ -63,7 +75,8 @@ impl RequestLine {
             Method::Connect => b"CONNECT",
             Method::Other(token) => token,
         };
-        Self { method: Cut::new(method), host: Cut::new(host.unwrap_or_default()), path: Cut::new(path) }
+        let host = Cut::new(host.unwrap_or_default());
+        Self { method: Cut::new(method), host, path: Cut::new(path), asks: Asks::default() }
     }
 }
 
@@ -104,20 +117,21 @@ pub struct Sampler {
     /// Requests until the next sample, that one included; never 0.
     left: u32,
     ring: Producer<AccessRecord>,
+    rules: Arc<Rules>,
 }
 
 impl Sampler {
-    fn new(every: NonZeroU32, ring: Producer<AccessRecord>) -> Self {
-        Self { every, left: every.get(), ring }
+    fn new(every: NonZeroU32, ring: Producer<AccessRecord>, rules: Arc<Rules>) -> Self {
+        Self { every, left: every.get(), ring, rules }
     }
 
     /// Counts one request; calls `record` and hands it over if it is the one to log. A full ring loses the record.
     #[inline]
-    pub fn request(&mut self, counters: &ShardCounters, record: impl FnOnce() -> AccessRecord) {
+    pub fn request(&mut self, counters: &ShardCounters, record: impl FnOnce(&Rules) -> AccessRecord) {
         self.left -= 1;
         if self.left == 0 {
             self.left = self.every.get();
-            counters.access_record(self.ring.push(record()).is_ok());
+            counters.access_record(self.ring.push(record(&self.rules)).is_ok());
         }
     }
 }
@@ -133,7 +147,7 @@ mod tests {
         AccessRecord {
             unix_ms: number,
             client: "192.0.2.1:4711".parse().unwrap(),
-            request: Some(RequestLine::new(Method::Get, Some(b"go.example"), b"debian")),
+            request: Some(RequestLine::pieces(Method::Get, Some(b"go.example"), b"debian")),
             verdict: Verdict::Answered(Outcome::Redirected),
             status: 302,
             latency: Duration::from_micros(9),
@@ -145,9 +159,9 @@ mod tests {
     fn one_request_in_n_is_recorded() {
         let (counters, cells) = ShardCells::new(0, Instant::now());
         let (ring, mut read) = rtrb::RingBuffer::new(100);
-        let mut sampler = Sampler::new(NonZeroU32::new(10).unwrap(), ring);
+        let mut sampler = Sampler::new(NonZeroU32::new(10).unwrap(), ring, Arc::default());
         for number in 1..=100 {
-            sampler.request(&counters, || record(number));
+            sampler.request(&counters, |_| record(number));
         }
         let times: Vec<u64> = std::iter::from_fn(|| read.pop().ok()).map(|record| record.unix_ms).collect();
         assert_eq!(times, (1..=10).map(|tens| tens * 10).collect::<Vec<_>>());
@@ -158,9 +172,9 @@ mod tests {
     fn a_full_ring_loses_whole_records_and_counts_them() {
         let (counters, cells) = ShardCells::new(0, Instant::now());
         let (ring, mut read) = rtrb::RingBuffer::new(3);
-        let mut sampler = Sampler::new(NonZeroU32::MIN, ring);
+        let mut sampler = Sampler::new(NonZeroU32::MIN, ring, Arc::default());
         for number in 1..=5 {
-            sampler.request(&counters, || record(number));
+            sampler.request(&counters, |_| record(number));
         }
         assert_eq!((cells.access_records(), cells.access_records_lost()), (3, 2));
         assert_eq!(

@@ -20,6 +20,7 @@ use ebpf_loader::abi::Mode;
 use tokio::sync::mpsc;
 
 use crate::access_log::AccessLog;
+use crate::clicks::{ClickLog, Prepared, Privacy, Rules};
 use crate::config::Settings;
 use crate::control::admin::AdminListener;
 use crate::control::drain::StageCell;
@@ -28,7 +29,7 @@ use crate::control::state::{NodeState, Phase};
 use crate::control::swap::{Swapper, Worker};
 use crate::control::{Control, Ended};
 use crate::guard::{Gate, Warden, privileges};
-use crate::limits::{LOG_PATIENCE, START_PATIENCE};
+use crate::limits::{CLICKS_PATIENCE, LOG_PATIENCE, START_PATIENCE};
 use crate::metrics::ShardCells;
 use crate::scanners::Scout;
 use crate::shard::Seed;
@@ -62,6 +63,8 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
         connections,
         admin,
         access_log,
+        clicks,
+        privacy,
         log: _,
         drain,
         guard: _,
@@ -83,9 +86,24 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     if let Err(error) = privileges::drop_unneeded() {
         tracing::warn!(%error, "cannot give up unneeded capabilities");
     }
+    let rules = Arc::new(Rules {
+        ignored_paths: clicks.as_ref().map(|clicks| clicks.ignored_paths.clone()).unwrap_or_default(),
+        ignored_domains: clicks.as_ref().map(|clicks| clicks.ignored_domains.clone()).unwrap_or_default(),
+        no_track_parameter: privacy.no_track_parameter,
+    });
+    let privacy = Arc::new(Privacy::new(privacy.policy, &node.state_dir));
+    let (clicks, recorders) = match clicks {
+        Some(settings) => {
+            let (prepared, recorders) =
+                Prepared::open(settings, &rules, Arc::clone(&privacy), &node.name, shards)
+                    .context("cannot open the spool of clicks (clicks.directory)")?;
+            (Some(prepared), recorders.into_iter().map(Some).collect())
+        }
+        None => (None, (0..shards).map(|_| None).collect::<Vec<_>>()),
+    };
     let (access_log, samplers) = match &access_log {
         Some(settings) => {
-            let (log, samplers) = AccessLog::start(settings, shards)
+            let (log, samplers) = AccessLog::start(settings, &rules, &privacy, shards)
                 .context("cannot start the access log (access_log.path)")?;
             (Some(log), samplers.into_iter().map(Some).collect())
         }
@@ -101,7 +119,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     let mut threads = Vec::with_capacity(shards);
     let mut cells = Vec::with_capacity(shards);
     let mut offenders = Vec::with_capacity(shards);
-    for (index, sampler) in samplers.into_iter().enumerate() {
+    for (index, (sampler, recorder)) in samplers.into_iter().zip(recorders).enumerate() {
         let (counters, own_cells) = ShardCells::new(index as u32, epoch);
         let scout = (scanners.mode != Mode::Off).then(|| {
             let (scout, reports) = Scout::new(scanners.scoring, secret(), epoch);
@@ -119,7 +137,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
             counters,
             sampler,
             scout,
-            recorder: None,
+            recorder,
         };
         let end = end.clone();
         // With more shards than CPUs, which is for tests, some share one.
@@ -132,7 +150,14 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     }
     drop(end);
 
+    let clicks: Option<ClickLog> = clicks
+        .map(|prepared| prepared.start(cells.clone()))
+        .transpose()
+        .context("cannot start the threads for clicks")?;
     let state = NodeState::new(node.name, epoch, addresses.clone(), cells);
+    if let Some(clicks) = &clicks {
+        state.records_clicks(clicks.facts(), clicks.ship_counts());
+    }
     if let Some(log) = &access_log {
         state.logs_access(log.counts());
     }
@@ -172,6 +197,9 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
 
     if ended != Ended::ShardHangs {
         threads.into_iter().for_each(ShardThread::join);
+    }
+    if clicks.is_some_and(|clicks| !clicks.finish(CLICKS_PATIENCE)) {
+        tracing::warn!("clicks could not be written to their end");
     }
     if access_log.is_some_and(|log| !log.finish(LOG_PATIENCE)) {
         tracing::warn!("the access log could not be written to its end");

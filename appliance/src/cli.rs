@@ -1,12 +1,14 @@
 //! The command line of `carom`: what it accepts, and what each subcommand does.
 //!
-//! Modules in reading order: the findings of `check`, what they are found from, the guard, and the log that `serve` writes.
+//! Modules in reading order: the findings of `check`, what they are found from, the guard, recorded clicks, and the log that `serve` writes.
 
 pub mod check;
 
 pub mod machine;
 
 mod guard;
+
+mod clicks;
 
 mod log;
 
@@ -63,6 +65,7 @@ enum Command {
     },
     /// Look at the guard at the network interface, and change it: bans, samples, explanations.
     Guard(guard::GuardArgs),
+    Clicks(clicks::ClicksArgs),
     /// Print a configuration with every key at its default and what it means.
     #[command(after_help = CONFIG_EXAMPLES)]
     Config {
@@ -115,6 +118,7 @@ pub fn run() -> ExitCode {
         Command::Serve { config, ready_file } => serve(&config.path, ready_file.as_deref()),
         Command::Check { config, json } => check::run(&config.path, json),
         Command::Guard(args) => guard::run(args),
+        Command::Clicks(args) => clicks::run(args),
         Command::Config { reference: true } => print(&config::reference::markdown()),
         Command::Config { reference: false } => print(&config::reference::default_file()),
         Command::Version { json } => print(&version(&build_info::THIS, json)),

@@ -115,6 +115,30 @@ pub const CONNECTIONS_PER_SOURCE: Bounds =
     Bounds::new(1, 1_048_576, "a carrier's gateway puts thousands of people behind one address");
 /// `access_log.sample_every`: one request in so many is logged; 0 means none.
 pub const SAMPLE_EVERY: Bounds = Bounds::new(0, 1_000_000_000, "the counter has 32 bits");
+/// `clicks.sample_every`.
+pub const CLICKS_EVERY: Bounds =
+    Bounds::new(1, 1_000_000, "0 would be no clicks, which is `record = false`, and pressure multiplies it");
+/// `clicks.ring_bytes`.
+pub const CLICK_RING_BYTES: Bounds = Bounds::new(
+    65_536,
+    1 << 30,
+    "less is full after a few milliseconds at full load, and each shard takes it from memory",
+);
+/// `clicks.spool_bytes_max`.
+pub const SPOOL_BYTES: Bounds =
+    Bounds::new(2 << 20, 1 << 50, "two segments must fit, and files have an end somewhere");
+/// `clicks.sync_ms`.
+pub const CLICK_SYNC_MS: Bounds =
+    Bounds::new(0, 60_000, "0 syncs every block, and the kernel writes back by itself within a minute");
+/// `clicks.keep_shipped_s`.
+pub const KEEP_SHIPPED_S: Bounds =
+    Bounds::new(0, 2_592_000, "a node is no archive: what must stay longer belongs to the receiver");
+/// `clicks.domains_in_metrics_max`.
+pub const DOMAINS_IN_METRICS: Bounds =
+    Bounds::new(0, 10_000, "each is a time series of every scraper, and tens of thousands make one slow");
+/// `ship.timeout_ms`.
+pub const SHIP_TIMEOUT_MS: Bounds =
+    Bounds::new(100, 600_000, "less gives up on a healthy receiver, more hides a dead one");
 /// `drain.announce_ms`.
 pub const DRAIN_ANNOUNCE_MS: Bounds = Bounds::new(
     0,
@@ -182,6 +206,12 @@ pub const EXEMPT_NETWORKS_MAX: usize = 1_024;
 pub const LIST_FILE_BYTES_MAX: u64 = 16 << 20;
 /// Bad lines of lists that are logged one by one; the rest are counted.
 pub const BAD_LINES_LOGGED_MAX: usize = 20;
+/// Entries of `clicks.ignored_paths` and `clicks.ignored_domains`: each is compared with every click.
+pub const IGNORED_MAX: usize = 16;
+/// Domains in each list of `[privacy]`.
+pub const POLICY_DOMAINS_MAX: usize = 10_000;
+/// Bytes of `privacy.no_track_parameter`.
+pub const PARAMETER_BYTES_MAX: usize = 32;
 /// Addresses in `listen.http`: each one costs a socket per shard and a look at every turn.
 pub const LISTEN_ADDRESSES_MAX: usize = 64;
 /// Bytes of a name or path in the configuration: what PATH_MAX allows.
@@ -275,6 +305,32 @@ pub const ACCESS_HOST_BYTES_MAX: usize = 64;
 pub const ACCESS_BATCH_BYTES: usize = 65_536;
 /// How often the access log's thread empties the rings: a full ring takes four of these at a million samples per minute.
 pub const ACCESS_FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+/// How often the writer empties the rings of clicks: one of 4 MiB takes 20,000 records of 200 bytes meanwhile.
+pub const CLICK_TURN: Duration = Duration::from_millis(20);
+/// How long records wait for a full block before it is written all the same.
+pub const CLICK_BLOCK_AGE: Duration = Duration::from_millis(500);
+/// How often the books are written down, so that the next start knows what was in memory when a node dies.
+pub const TALLY_INTERVAL: Duration = Duration::from_millis(200);
+/// How often the books are written into the ledger.
+pub const LEDGER_INTERVAL: Duration = Duration::from_secs(10);
+/// Bytes of a segment of the spool, unless the spool is small: what is dropped at once when it is full.
+pub const SEGMENT_BYTES: u64 = 8 << 20;
+/// Age after which a segment ends.
+pub const SEGMENT_AGE: Duration = Duration::from_secs(600);
+/// How long the shipper waits before it looks for new blocks.
+pub const SHIP_TURN: Duration = Duration::from_millis(50);
+/// The first pause after a failure to ship; each further one is twice as long.
+pub const SHIP_PAUSE_MIN: Duration = Duration::from_millis(200);
+/// The longest pause between two attempts to ship.
+pub const SHIP_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Failures after which the connection to the receiver is given up and made anew: the circuit is open meanwhile.
+pub const SHIP_FAILURES_MAX: u32 = 5;
+/// How often a receiver may refuse the same block before it is given up and counted.
+pub const SHIP_REFUSALS_MAX: u32 = 3;
+/// How long the end waits for what is in the rings to be written, and then for the receiver to take it.
+pub const CLICKS_PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of a credentials file.
+pub const CREDENTIALS_BYTES_MAX: u64 = 65_536;
 /// How often shards halve what they record of clicks under pressure: one in 1,024 of the usual is left.
 pub const CLICK_RATE_DOUBLINGS_MAX: u32 = 10;
 /// Descriptors that a scrape counts one by one, on kernels that do not say how many there are: some 50 ms.

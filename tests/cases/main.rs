@@ -38,6 +38,8 @@ mod guard;
 
 mod anycast;
 
+mod clicks;
+
 mod anycast_lab;
 
 mod anycast_faults;

@@ -36,6 +36,8 @@ pub mod peer;
 
 pub mod load;
 
+pub mod broker;
+
 pub mod topology;
 
 pub use links::{Domains, Row};

@@ -15,6 +15,8 @@ use rtrb::{Consumer, RingBuffer};
 use serde::Serialize;
 
 use super::{AccessRecord, Cut, RequestLine, Sampler, Verdict};
+use crate::clicks::privacy::Asks;
+use crate::clicks::{Privacy, Rules};
 use crate::config::settings::{self, LogTarget};
 use crate::limits::{ACCESS_BATCH_BYTES, ACCESS_FLUSH_INTERVAL, ACCESS_RECORDS_MAX};
 use crate::metrics::Reason as _;
@@ -54,7 +56,12 @@ impl AccessLog {
     /// # Errors
     ///
     /// The file cannot be opened for appending, or the thread cannot start.
-    pub fn start(settings: &settings::AccessLog, shards: usize) -> io::Result<(Self, Vec<Sampler>)> {
+    pub fn start(
+        settings: &settings::AccessLog,
+        rules: &Arc<Rules>,
+        privacy: &Arc<Privacy>,
+        shards: usize,
+    ) -> io::Result<(Self, Vec<Sampler>)> {
         let output = Output::open(&settings.target)?;
         let (producers, rings): (Vec<_>, Vec<_>) =
             (0..shards).map(|_| RingBuffer::new(ACCESS_RECORDS_MAX)).unzip();
@@ -68,6 +75,7 @@ impl AccessLog {
             rings,
             reopen: Arc::clone(&reopen),
             counts: Arc::clone(&counts),
+            privacy: Arc::clone(privacy),
             batch: Vec::with_capacity(ACCESS_BATCH_BYTES),
             torn: false,
             failing: false,
@@ -76,7 +84,10 @@ impl AccessLog {
             writer.run(&stopped);
             drop(ending);
         })?;
-        let samplers = producers.into_iter().map(|ring| Sampler::new(settings.sample_every, ring)).collect();
+        let samplers = producers
+            .into_iter()
+            .map(|ring| Sampler::new(settings.sample_every, ring, Arc::clone(rules)))
+            .collect();
         Ok((Self { stop, ended, reopen, counts }, samplers))
     }
 
@@ -139,6 +150,8 @@ struct Writer {
     rings: Vec<Consumer<AccessRecord>>,
     reopen: Arc<AtomicBool>,
     counts: Arc<AccessCounts>,
+    /// What may be written of clients.
+    privacy: Arc<Privacy>,
     /// Whole lines that wait for one write.
     batch: Vec<u8>,
     /// A failed write may have left half a line: the next one begins with a line feed.
@@ -177,7 +190,7 @@ impl Writer {
             let mut lines = 0;
             for _ in 0..self.rings[shard].slots() {
                 let Ok(record) = self.rings[shard].pop() else { break };
-                write_line(&mut self.batch, shard, &record);
+                write_line(&mut self.batch, shard, &record, &self.privacy);
                 lines += 1;
                 if self.batch.len() >= ACCESS_BATCH_BYTES {
                     self.flush(lines);
@@ -227,6 +240,7 @@ impl Writer {
 struct Line<'r> {
     time: String,
     shard: usize,
+    #[serde(skip_serializing_if = "String::is_empty")]
     client: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<std::borrow::Cow<'r, str>>,
@@ -246,7 +260,7 @@ struct Line<'r> {
 }
 
 /// Appends `record` as one line. Bytes that are not UTF-8 become U+FFFD.
-fn write_line(batch: &mut Vec<u8>, shard: usize, record: &AccessRecord) {
+fn write_line(batch: &mut Vec<u8>, shard: usize, record: &AccessRecord, privacy: &Privacy) {
     let AccessRecord { unix_ms, client, request, verdict, status, latency, generation } = record;
     let time =
         i64::try_from(*unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
@@ -255,14 +269,16 @@ fn write_line(batch: &mut Vec<u8>, shard: usize, record: &AccessRecord) {
         Verdict::Refused(refusal) => (None, Some(refusal.label())),
     };
     let request = request.as_ref();
+    let (host, asks) =
+        request.map_or((b"".as_slice(), Asks::default()), |request| (request.host.as_bytes(), request.asks));
     let line = Line {
         time: format!("{time:.3}"),
         shard,
-        client: client.to_string(),
+        client: privacy.shown(client.ip(), host, asks, *unix_ms),
         method: request.map(|RequestLine { method, .. }| text(method)),
         host: request.map(|RequestLine { host, .. }| text(host)),
         path: request.map(|RequestLine { path, .. }| format!("/{}", text(path))),
-        cut: request.is_some_and(|RequestLine { method, host, path }| {
+        cut: request.is_some_and(|RequestLine { method, host, path, asks: _ }| {
             method.was_longer || host.was_longer || path.was_longer
         }),
         outcome,
@@ -294,7 +310,7 @@ mod tests {
         AccessRecord {
             unix_ms: 1_700_000_000_123,
             client: "[2001:db8::1]:4711".parse().unwrap(),
-            request: Some(RequestLine::new(Method::Get, Some(b"go.example"), b"debian")),
+            request: Some(RequestLine::pieces(Method::Get, Some(b"go.example"), b"debian")),
             verdict: Verdict::Answered(Outcome::Redirected),
             status: 302,
             latency: Duration::from_nanos(8_500),
@@ -304,8 +320,18 @@ mod tests {
 
     fn check_line(record: &AccessRecord, line: &str) {
         let mut batch = Vec::new();
-        write_line(&mut batch, 3, record);
+        write_line(&mut batch, 3, record, &privacy());
         assert_eq!(String::from_utf8(batch).unwrap(), format!("{line}\n"));
+    }
+
+    /// Truncates, and needs no key.
+    fn privacy() -> Arc<Privacy> {
+        let settings = crate::config::Settings::default();
+        Arc::new(Privacy::new(settings.privacy.policy, Path::new("/nonexistent")))
+    }
+
+    fn start(path: &Path, shards: usize) -> io::Result<(AccessLog, Vec<Sampler>)> {
+        AccessLog::start(&settings(path), &Arc::default(), &privacy(), shards)
     }
 
     fn settings(path: &Path) -> settings::AccessLog {
@@ -314,10 +340,10 @@ mod tests {
 
     /// Sends `count` records through a log at `path`; returns the log for the rest.
     fn log_to(path: &Path, count: usize) -> AccessLog {
-        let (log, mut samplers) = AccessLog::start(&settings(path), 2).unwrap();
+        let (log, mut samplers) = start(path, 2).unwrap();
         let (counters, _) = ShardCells::new(0, Instant::now());
         for number in 0..count {
-            samplers[number % 2].request(&counters, record);
+            samplers[number % 2].request(&counters, |_| record());
         }
         log
     }
@@ -328,7 +354,7 @@ mod tests {
     fn a_record_becomes_one_line_of_json() {
         check_line(
             &record(),
-            r#"{"time":"2023-11-14T22:13:20.123Z","shard":3,"client":"[2001:db8::1]:4711","method":"GET","host":"go.example","path":"/debian","outcome":"redirected","status":302,"latency_us":8.5,"generation":7}"#,
+            r#"{"time":"2023-11-14T22:13:20.123Z","shard":3,"client":"2001:db8::/48","method":"GET","host":"go.example","path":"/debian","outcome":"redirected","status":302,"latency_us":8.5,"generation":7}"#,
         );
     }
 
@@ -342,17 +368,17 @@ mod tests {
         };
         check_line(
             &record,
-            r#"{"time":"2023-11-14T22:13:20.123Z","shard":3,"client":"[2001:db8::1]:4711","refusal":"head_too_large","status":431,"latency_us":8.5,"generation":7}"#,
+            r#"{"time":"2023-11-14T22:13:20.123Z","shard":3,"client":"2001:db8::/48","refusal":"head_too_large","status":431,"latency_us":8.5,"generation":7}"#,
         );
     }
 
     #[test]
     fn hostile_bytes_stay_inside_their_string() {
-        let request = RequestLine::new(Method::Other(b"PROPFIND\"SEARCH"), None, b"\"\n\xff{");
+        let request = RequestLine::pieces(Method::Other(b"PROPFIND\"SEARCH"), None, b"\"\n\xff{");
         let record = AccessRecord { request: Some(request), ..record() };
         check_line(
             &record,
-            r#"{"time":"2023-11-14T22:13:20.123Z","shard":3,"client":"[2001:db8::1]:4711","method":"PROPFIND","host":"","path":"/\"\n�{","cut":true,"outcome":"redirected","status":302,"latency_us":8.5,"generation":7}"#,
+            r#"{"time":"2023-11-14T22:13:20.123Z","shard":3,"client":"2001:db8::/48","method":"PROPFIND","host":"","path":"/\"\n�{","cut":true,"outcome":"redirected","status":302,"latency_us":8.5,"generation":7}"#,
         );
     }
 
@@ -382,10 +408,10 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         // The reading end is held open, and never read.
         let _reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        let (log, mut samplers) = AccessLog::start(&settings(&path), 1).unwrap();
+        let (log, mut samplers) = start(&path, 1).unwrap();
         let (counters, cells) = ShardCells::new(0, Instant::now());
         while cells.access_records_lost() == 0 {
-            samplers[0].request(&counters, record);
+            samplers[0].request(&counters, |_| record());
         }
         assert!(!log.finish(Duration::from_millis(20)));
     }
@@ -394,10 +420,10 @@ mod tests {
     fn a_rotated_file_is_opened_again_by_its_name() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.jsonl");
-        let (log, mut samplers) = AccessLog::start(&settings(&path), 1).unwrap();
+        let (log, mut samplers) = start(&path, 1).unwrap();
         let (counters, _) = ShardCells::new(0, Instant::now());
         let counts = log.counts();
-        samplers[0].request(&counters, record);
+        samplers[0].request(&counters, |_| record());
         let deadline = Instant::now() + PATIENCE;
         while counts.written() == 0 {
             assert!(Instant::now() < deadline, "nothing was written");
@@ -405,14 +431,14 @@ mod tests {
         }
         std::fs::rename(&path, directory.path().join("access.jsonl.1")).unwrap();
         log.reopen();
-        samplers[0].request(&counters, record);
+        samplers[0].request(&counters, |_| record());
         assert!(log.finish(PATIENCE));
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
     }
 
     #[test]
     fn a_file_that_cannot_be_opened_is_refused_at_the_start() {
-        let Err(error) = AccessLog::start(&settings(Path::new("/nonexistent/access.jsonl")), 1) else {
+        let Err(error) = start(Path::new("/nonexistent/access.jsonl"), 1) else {
             panic!("there is no such directory");
         };
         assert!(error.to_string().starts_with("cannot append to /nonexistent/access.jsonl: "), "{error}");

@@ -3,6 +3,7 @@
 use std::io;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
 
 use crate::config::settings::{Log, LogFormat, LogLevel};
 
@@ -15,8 +16,11 @@ pub(super) fn start(Log { format, level }: Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    // Clients of brokers tell of every connection; who looks for a mistake asks for `debug`.
+    let chatter = if level < LevelFilter::DEBUG { level.min(LevelFilter::WARN) } else { level };
+    let filter = EnvFilter::new(format!("{level},async_nats={chatter},rskafka={chatter}"));
     let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_target(false)
         // It would complain on the same standard error, and panic there: a node outlives whoever read its log.

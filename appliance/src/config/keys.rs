@@ -10,15 +10,21 @@ use ebpf_loader::Cidr;
 use ebpf_loader::abi::Mode;
 
 use super::file::configuration;
-use super::settings::{AdminAddress, LogFormat, LogLevel, LogTarget};
+use super::settings::{AdminAddress, HostName, LogFormat, LogLevel, LogTarget, PathPattern};
 use super::value::TextRule;
+use clicks::policy::AddressPolicy;
+use clicks::spool::WhenFull;
+
+use crate::clicks::ship::Receiver;
 use crate::limits::{
-    BACKLOG, BAN_S, BANS_PER_MINUTE, BODY_DISCARD_BYTES, CONNECTIONS_PER_SHARD, CONNECTIONS_PER_SOURCE,
-    DRAIN_ANNOUNCE_MS, DRAIN_DEADLINE_MS, EVENTS_PER_S, EXEMPT_NETWORKS_MAX, FIELDS, HEAD_BYTES,
-    HEADER_TIMEOUT_MS, IDLE_TIMEOUT_MS, INTERFACES_MAX, LEASE_MS, LIST_FILES_MAX, NODE_CONNECTIONS_PER_S,
-    NODE_NAME_BYTES_MAX, POINTS, POLL_INTERVAL_MS, PROTECTED_NETWORKS_MAX, REQUESTS_PER_CONNECTION,
-    SAMPLE_EVERY, SCANNER_HALF_LIFE_S, SCANNER_THRESHOLD, SEGMENTS_PER_S, SERVER_BYTES_MAX, SHARDS,
-    SNAPSHOTS_KEPT, SOURCE_CONNECTIONS_PER_S, TARGET_BYTES, VIPS_MAX, WRITE_TIMEOUT_MS,
+    BACKLOG, BAN_S, BANS_PER_MINUTE, BODY_DISCARD_BYTES, CLICK_RING_BYTES, CLICK_SYNC_MS, CLICKS_EVERY,
+    CONNECTIONS_PER_SHARD, CONNECTIONS_PER_SOURCE, DOMAINS_IN_METRICS, DRAIN_ANNOUNCE_MS, DRAIN_DEADLINE_MS,
+    EVENTS_PER_S, EXEMPT_NETWORKS_MAX, FIELDS, HEAD_BYTES, HEADER_TIMEOUT_MS, IDLE_TIMEOUT_MS, IGNORED_MAX,
+    INTERFACES_MAX, KEEP_SHIPPED_S, LEASE_MS, LIST_FILES_MAX, NODE_CONNECTIONS_PER_S, NODE_NAME_BYTES_MAX,
+    PARAMETER_BYTES_MAX, POINTS, POLICY_DOMAINS_MAX, POLL_INTERVAL_MS, PROTECTED_NETWORKS_MAX,
+    REQUESTS_PER_CONNECTION, SAMPLE_EVERY, SCANNER_HALF_LIFE_S, SCANNER_THRESHOLD, SEGMENTS_PER_S,
+    SERVER_BYTES_MAX, SHARDS, SHIP_TIMEOUT_MS, SNAPSHOTS_KEPT, SOURCE_CONNECTIONS_PER_S, SPOOL_BYTES,
+    TARGET_BYTES, TEXT_BYTES_MAX, VIPS_MAX, WRITE_TIMEOUT_MS,
 };
 
 /// A name without control characters.
@@ -26,6 +32,20 @@ const NODE_NAME: TextRule = TextRule {
     bytes_max: NODE_NAME_BYTES_MAX,
     alphabet: " without control characters",
     allows: |text| !text.chars().any(char::is_control),
+};
+
+/// A text without control characters.
+const TEXT: TextRule = TextRule {
+    bytes_max: TEXT_BYTES_MAX,
+    alphabet: " without control characters",
+    allows: |text| !text.chars().any(char::is_control),
+};
+
+/// The name of a parameter in a query.
+const PARAMETER: TextRule = TextRule {
+    bytes_max: PARAMETER_BYTES_MAX,
+    alphabet: " of letters, digits, `-` and `_`",
+    allows: |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
 };
 
 /// The value of a field (RFC 9110, 5.5), limited to ASCII.
@@ -111,6 +131,68 @@ configuration! {
         sample_every: u64 = 0, SAMPLE_EVERY;
         /// Where the JSON lines go. SIGHUP opens the file again, so that it can be rotated.
         path: LogTarget = "-", ();
+    }
+
+    /// A record of every click, for statistics. Recording never slows a redirect down, nor makes it fail; what is lost is counted.
+    /// What is kept of people is decided by [privacy].
+    clicks: ClickKeys {
+        /// Record clicks. HEAD, paths and domains that are ignored, and what is asked of no domain of ours are no clicks.
+        record: bool = false, ();
+        /// Record one click in so many, and say so in the record. Under pressure it becomes one in 2, 4, … 1,024 of those.
+        sample_every: u64 = 1, CLICKS_EVERY;
+        /// Memory per shard for records that the writer has not taken yet, in bytes; a record has 100 to 500.
+        ring_bytes: u64 = 4194304, CLICK_RING_BYTES;
+        /// Directory of the spool. Empty: `clicks` in node.state_dir.
+        directory: String = "", TEXT;
+        /// Bytes of the spool on disk: what waits for the receiver, and what lately left.
+        spool_bytes_max: u64 = 1073741824, SPOOL_BYTES;
+        /// What goes when the spool is full of records that nobody has taken: `drop_oldest` or `drop_newest`.
+        when_full: WhenFull = "drop_oldest", ();
+        /// How much may be lost when the power fails, in milliseconds: a written record is on disk after this time. 0: at once,
+        /// which costs a sync for every block.
+        sync_ms: u64 = 1000, CLICK_SYNC_MS;
+        /// How long shipped records stay for `carom clicks`, in seconds, if there is room.
+        keep_shipped_s: u64 = 86400, KEEP_SHIPPED_S;
+        /// Paths without the leading slash that are no clicks, because programs ask for them; `*` at the end stands for any rest.
+        ignored_paths: Vec<PathPattern> = ["favicon.ico", "robots.txt", "apple-touch-icon*", ".well-known/*"], IGNORED_MAX;
+        /// Domains whose requests are no clicks, because only probes ask for them.
+        ignored_domains: Vec<HostName> = [], IGNORED_MAX;
+        /// Domains that metrics name; the clicks on all others are one number.
+        domains_in_metrics_max: u64 = 100, DOMAINS_IN_METRICS;
+    }
+
+    /// Where records of clicks are sent from the spool: at least once, in order, each block under the same id whenever it is sent.
+    ship: ShipKeys {
+        /// `none`, `nats` (JetStream), `kafka`, `http` (ClickHouse, Vector, and what else takes JSON lines) or `file`.
+        to: Receiver = "none", ();
+        /// Servers of NATS or brokers of Kafka, by commas; the URL of HTTP, in which `{id}` stands for the id of the block; an
+        /// absolute path for `file`, which is appended to and may be renamed at any time.
+        address: String = "", TEXT;
+        /// Subject of NATS, or topic of Kafka.
+        subject: String = "carom.clicks", TEXT;
+        /// File that holds the credentials: a `.creds` file for NATS, the value of Authorization for HTTP. Empty: none.
+        credentials_file: String = "", TEXT;
+        /// How long the receiver may take to acknowledge a block, in milliseconds.
+        timeout_ms: u64 = 10000, SHIP_TIMEOUT_MS;
+    }
+
+    /// What is kept of people in records of clicks and in the access log.
+    privacy: PrivacyKeys {
+        /// What is kept of a client's address: `truncate` (24 bits of IPv4, 48 of IPv6), `hash` (with a key that changes every day
+        /// and is never stored beside the records) or `omit`.
+        address: AddressPolicy = "truncate", ();
+        /// Domains, with all names below them, where addresses are truncated all the same; the longest name decides.
+        truncate_domains: Vec<HostName> = [], POLICY_DOMAINS_MAX;
+        /// Domains where addresses are hashed.
+        hash_domains: Vec<HostName> = [], POLICY_DOMAINS_MAX;
+        /// Domains where addresses are left out.
+        omit_domains: Vec<HostName> = [], POLICY_DOMAINS_MAX;
+        /// Keep neither address, user agent nor referrer of who sends `Sec-GPC: 1`. The click is counted.
+        honour_gpc: bool = true, ();
+        /// The same for who sends `DNT: 1`.
+        honour_dnt: bool = true, ();
+        /// The same for links that are followed with this parameter in their query, unless its value is 0. Empty: no such parameter.
+        no_track_parameter: String = "", PARAMETER;
     }
 
     /// The node's own log: lifecycle and errors, on standard error.

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ebpf_loader::Cidr;
+use snapshot_format::{CODE_BYTES_MAX, HOST_BYTES_MAX, canonical_host};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::settings::{HostName, PathPattern};
 use super::value::{Value, Wrong, absolute};
 use crate::limits::INTERFACE_NAME_BYTES_MAX;
 
@@ -108,5 +110,39 @@ impl Entry for String {
             ))
             .fixed_by("`ip link` shows the names")
             .one()
+    }
+}
+
+impl Entry for PathPattern {
+    const PLURAL: &'static str =
+        "paths without a leading slash, such as \"favicon.ico\" or \".well-known/*\"";
+
+    fn read(written: &Spanned<DeValue<'_>>, text: &str) -> Result<Self, Vec<Wrong>> {
+        let start = text.strip_suffix('*').unwrap_or(text);
+        let fits = !text.is_empty()
+            && text.len() <= CODE_BYTES_MAX
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits && !start.contains('*') && !text.starts_with('/') {
+            return Ok(Self(text.to_owned()));
+        }
+        Wrong::new(written)
+            .expecting("a path without a leading slash, with `*` at its end only")
+            .fixed_by("write it as it stands behind the host's slash")
+            .one()
+    }
+}
+
+impl Entry for HostName {
+    const PLURAL: &'static str = "domains, such as \"go.example\"";
+
+    fn read(written: &Spanned<DeValue<'_>>, text: &str) -> Result<Self, Vec<Wrong>> {
+        let mut buffer = [0; HOST_BYTES_MAX];
+        match canonical_host(text.as_bytes(), &mut buffer) {
+            Ok(host) => Ok(Self(String::from_utf8_lossy(host).into_owned())),
+            Err(_) => Wrong::new(written)
+                .expecting("a host name")
+                .fixed_by("write it without scheme and `*.`")
+                .one(),
+        }
     }
 }

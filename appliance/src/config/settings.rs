@@ -8,6 +8,7 @@ use std::time::Duration;
 use ebpf_loader::abi::Mode;
 use ebpf_loader::{Cidr, Limit, Modes};
 
+use crate::clicks::ship::Receiver;
 use crate::limits::{ConnectionLimits, HttpLimits};
 
 /// A settled configuration. [`super::load`] and [`super::parse`] make it; its default is that of an
@@ -30,6 +31,10 @@ pub struct Settings {
     pub admin: AdminAddress,
     /// Which requests are logged; `None`: none.
     pub access_log: Option<AccessLog>,
+    /// How clicks are recorded; `None`: not at all.
+    pub clicks: Option<Clicks>,
+    /// What is kept of people.
+    pub privacy: Privacy,
     /// How the node's own log looks.
     pub log: Log,
     /// How the node ends.
@@ -107,6 +112,57 @@ pub enum LogTarget {
     /// A file that is appended to; opened again on SIGHUP, so that it can be rotated.
     File(PathBuf),
 }
+
+/// Sections `[clicks]` and `[ship]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clicks {
+    /// One click in so many is recorded.
+    pub sample_every: NonZeroU32,
+    /// Bytes of a shard's ring.
+    pub ring_bytes: usize,
+    /// How the spool is kept.
+    pub spool: clicks::spool::Settings,
+    /// Paths that are no clicks.
+    pub ignored_paths: Vec<String>,
+    /// Domains whose requests are no clicks.
+    pub ignored_domains: Vec<String>,
+    /// Domains that metrics name.
+    pub domains_in_metrics_max: usize,
+    /// Where records go.
+    pub ship: Ship,
+}
+
+/// Section `[ship]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ship {
+    /// What kind of receiver.
+    pub to: Receiver,
+    /// Where it is.
+    pub address: String,
+    /// Subject or topic.
+    pub subject: String,
+    /// Its credentials.
+    pub credentials_file: Option<PathBuf>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// Section `[privacy]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Privacy {
+    /// What is kept, by domain.
+    pub policy: clicks::policy::Policy,
+    /// The parameter that asks for less; empty: none.
+    pub no_track_parameter: String,
+}
+
+/// A path without its leading slash, perhaps with `*` at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern(pub String);
+
+/// A host name in canonical form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(pub String);
 
 /// Section `[log]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

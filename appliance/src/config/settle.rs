@@ -17,11 +17,32 @@ use super::settings::{
     AccessLog, AdminAddress, Drain, Guard, Listen, Log, Node, Penalties, Scanners, Scoring, Settings,
     Snapshot,
 };
+use super::settle_clicks as clicks;
 use crate::limits::{ConnectionLimits, HttpLimits};
 
 /// Settles what was read. Keys that contradict each other are added to `problems`; then the settings are not to be used.
 pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut Vec<Problem>) -> Settings {
-    let File { node, listen, snapshot, http, limits, admin, access_log, log, drain, guard, scanners } = file;
+    let File {
+        node,
+        listen,
+        snapshot,
+        http,
+        limits,
+        admin,
+        access_log,
+        clicks,
+        ship,
+        privacy,
+        log,
+        drain,
+        guard,
+        scanners,
+    } = file;
+    problems.extend(clicks::ship_without_address(&ship, lines));
+    problems.extend(clicks::spool_elsewhere(&clicks, lines));
+    problems.extend(clicks::policies_that_differ(&privacy, lines));
+    let clicks = clicks::settle_clicks(clicks, ship, &node.state_dir);
+    let privacy = clicks::settle_privacy(privacy);
     problems.extend(target_over_head(&http, lines));
     problems.extend(admin_on_traffic(&admin, &listen, lines));
     problems.extend(admin_in_public(&admin, lines));
@@ -74,6 +95,8 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
         admin,
         access_log: NonZeroU32::new(narrow(sample_every))
             .map(|sample_every| AccessLog { sample_every, target }),
+        clicks,
+        privacy,
         log: Log { format, level },
         drain: Drain {
             announce: Duration::from_millis(announce_ms),
@@ -193,7 +216,7 @@ fn unless_zero(per_s: u64) -> Option<u32> {
 }
 
 /// A number whose bounds lie within 32 bits.
-fn narrow(value: u64) -> u32 {
+pub(super) fn narrow(value: u64) -> u32 {
     u32::try_from(value).expect("the bounds of every narrowed key lie within 32 bits, as a test shows")
 }
 

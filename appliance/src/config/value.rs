@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use clicks::policy::AddressPolicy;
+use clicks::spool::WhenFull;
 use ebpf_loader::abi::Mode;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::settings::{AdminAddress, LogFormat, LogLevel, LogTarget};
+use crate::clicks::ship::Receiver;
 use crate::limits::{Bounds, LISTEN_ADDRESSES_MAX, SOCKET_PATH_BYTES_MAX, TEXT_BYTES_MAX};
 
 /// A type that a key can have. `Rule` is what differs between two keys of the same type.
@@ -368,4 +371,41 @@ impl Value for Mode {
     fn expected((): ()) -> String {
         either(MODES)
     }
+}
+
+const ADDRESS_POLICIES: &[(&str, AddressPolicy)] =
+    &[("truncate", AddressPolicy::Truncate), ("hash", AddressPolicy::Hash), ("omit", AddressPolicy::Omit)];
+
+const WHEN_FULL: &[(&str, WhenFull)] =
+    &[("drop_oldest", WhenFull::DropOldest), ("drop_newest", WhenFull::DropNewest)];
+
+const RECEIVERS: &[(&str, Receiver)] = &[
+    ("none", Receiver::None),
+    ("nats", Receiver::Nats),
+    ("kafka", Receiver::Kafka),
+    ("http", Receiver::Http),
+    ("file", Receiver::File),
+];
+
+/// Implements `Value` for an enum by its table of names.
+macro_rules! choices {
+    ($($Type:ty: $table:ident;)+) => {$(
+        impl Value for $Type {
+            type Rule = ();
+
+            fn read(written: &Spanned<DeValue<'_>>, (): ()) -> Result<Self, Vec<Wrong>> {
+                choice(written, $table)
+            }
+
+            fn expected((): ()) -> String {
+                either($table)
+            }
+        }
+    )+};
+}
+
+choices! {
+    AddressPolicy: ADDRESS_POLICIES;
+    WhenFull: WHEN_FULL;
+    Receiver: RECEIVERS;
 }

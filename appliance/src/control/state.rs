@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use vitals::{ShardVitals, SnapshotVitals, SwapVitals, Vitals};
 
 use crate::access_log::writer::AccessCounts;
+use crate::clicks::{ClickFacts, ShipCounts};
 use crate::guard::GuardFacts;
 use crate::limits::SHARD_STALL;
 use crate::metrics::reason::reasons;
@@ -72,6 +73,7 @@ pub struct NodeState {
     swaps: [AtomicU64; Swap::COUNT],
     last_swap_error: ArcSwapOption<String>,
     access_log: OnceLock<Arc<AccessCounts>>,
+    clicks: OnceLock<(Arc<ClickFacts>, Arc<ShipCounts>)>,
     guard: ArcSwapOption<GuardFacts>,
 }
 
@@ -95,6 +97,7 @@ impl NodeState {
             swaps: [const { AtomicU64::new(0) }; Swap::COUNT],
             last_swap_error: ArcSwapOption::empty(),
             access_log: OnceLock::new(),
+            clicks: OnceLock::new(),
             guard: ArcSwapOption::empty(),
         })
     }
@@ -181,6 +184,16 @@ impl NodeState {
     /// What the access log counts; `None` without one.
     pub fn access_log(&self) -> Option<&AccessCounts> {
         self.access_log.get().map(Arc::as_ref)
+    }
+
+    /// Makes what is known about clicks visible in metrics. The first call counts.
+    pub fn records_clicks(&self, facts: Arc<ClickFacts>, ship: Arc<ShipCounts>) {
+        let _ = self.clicks.set((facts, ship));
+    }
+
+    /// What is known about clicks; `None` where none are recorded.
+    pub fn clicks(&self) -> Option<(&ClickFacts, &ShipCounts)> {
+        self.clicks.get().map(|(facts, ship)| (facts.as_ref(), ship.as_ref()))
     }
 
     /// Says what is known about the guard now.

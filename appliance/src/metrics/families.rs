@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::cells::ShardCells;
 use super::counters::{Closed, Shed, StatusClass, Swap};
-use super::guard_families;
 use super::histogram::Distribution;
 use super::process::Process;
 use super::reason::Reason;
+use super::{clicks_families, guard_families};
 use crate::access_log::writer::AccessCounts;
 use crate::build_info::{self, BuildInfo};
 use crate::control::state::{NodeState, Phase, SnapshotFacts, UnreadyReason};
@@ -139,7 +139,7 @@ const SHARD: &[Label] = &[Label { name: "shard", values: Values::Open("index of 
 
 /// Every metric, in the order of the reference.
 pub(super) fn all() -> impl Iterator<Item = &'static Family> {
-    FAMILIES.iter().chain(guard_families::FAMILIES)
+    FAMILIES.iter().chain(guard_families::FAMILIES).chain(clicks_families::FAMILIES)
 }
 
 /// Metrics of the node itself.

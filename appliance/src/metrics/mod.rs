@@ -17,6 +17,8 @@ mod families;
 
 mod guard_families;
 
+mod clicks_families;
+
 pub mod exposition;
 
 pub mod reference;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use snapshot_format::{Mapping, Snapshot};
 
 use crate::access_log::{AccessRecord, RequestLine, Sampler, Verdict};
+use crate::clicks::Rules;
 use crate::clicks::recorder::{Moment, Recorder};
 use crate::http::{Answer, Head, Refusal};
 use crate::metrics::ShardCounters;
@@ -48,7 +49,7 @@ impl Answer for Replier<'_> {
         self.counters.answered(decision.outcome, decision.status);
         self.note(Deed::of(decision.outcome));
         self.record(head, &decision);
-        let request = || Some(RequestLine::new(head.method, head.host, head.path));
+        let request = |rules: &Rules| Some(RequestLine::new(head, rules));
         self.sample(Verdict::Answered(decision.outcome), decision.status, request);
     }
 
@@ -57,7 +58,7 @@ impl Answer for Replier<'_> {
         reply::render_refusal(reason, &self.stamp(), output);
         self.counters.refused(reason);
         self.note(Deed::of_refusal(reason));
-        self.sample(Verdict::Refused(reason), reason.status().unwrap_or(0), || None);
+        self.sample(Verdict::Refused(reason), reason.status().unwrap_or(0), |_| None);
     }
 }
 
@@ -87,12 +88,12 @@ impl<'a> Replier<'a> {
     }
 
     #[inline]
-    fn sample(&mut self, verdict: Verdict, status: u16, request: impl FnOnce() -> Option<RequestLine>) {
+    fn sample(&mut self, verdict: Verdict, status: u16, request: impl FnOnce(&Rules) -> Option<RequestLine>) {
         let Some(sampler) = &mut self.sampler else { return };
-        sampler.request(self.counters, || AccessRecord {
+        sampler.request(self.counters, |rules| AccessRecord {
             unix_ms: self.clock.unix_ms(),
             client: self.peer,
-            request: request(),
+            request: request(rules),
             verdict,
             status,
             latency: Instant::now().saturating_duration_since(self.clock.now()),

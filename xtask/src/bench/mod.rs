@@ -12,6 +12,7 @@ use crate::setup::{self, Purpose};
 use crate::workspace::{NotRun, Profile, Verdict, Workspace, succeeds};
 
 mod build;
+mod clicks;
 mod failover;
 mod guard;
 mod http;
@@ -60,6 +61,8 @@ enum Subject {
     Build,
     /// Latency of requests while snapshots are swapped
     Swap,
+    /// CPU per redirect with clicks recorded and not, and while their receiver is down
+    Clicks,
     /// Nanoseconds per verdict of the guard, and redirects under attack, against xdp-filter and nftables; needs root
     Guard,
     /// From faults and commands to the neighbour's kernel, in network namespaces; needs root, and is not among all
@@ -102,12 +105,13 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     let target = workspace.target()?;
     let (guard, bench) = (target.join("ebpf/guard.o"), build_ebpf::bench_object(&target));
     let objects = guard::Objects { guard: &guard, bench: &bench, carom: &carom };
-    let benchmarks: [(Subject, &Measure<'_>); 5] = [
+    let benchmarks: [(Subject, &Measure<'_>); 6] = [
         (Subject::Http, &|| published(http::run(&effort, &directory, &carom, &real_links), &directory)),
         (Subject::Lookup, &|| published(lookup::run(&effort, &directory, &real_links), &directory)),
         (Subject::Build, &|| published(build::run(&effort, &directory, &tool), &directory)),
         (Subject::Swap, &|| published(swap::run(&effort, &directory, &carom), &directory)),
         (Subject::Guard, &|| guard::run(&effort, &directory, &objects, &real_links)),
+        (Subject::Clicks, &|| published(clicks::run(&effort, &directory, &carom, &real_links), &directory)),
     ];
     let mut reports = Vec::new();
     if options.subject == Subject::Failover {

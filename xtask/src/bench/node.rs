@@ -16,7 +16,7 @@ pub(crate) fn start(
     snapshot: &Path,
     cpu: usize,
 ) -> Result<(Process, SocketAddr)> {
-    start_on(binary, directory, snapshot, cpu, "127.0.0.1:0")
+    start_node(binary, directory, snapshot, cpu, "127.0.0.1:0", "")
 }
 
 /// The same on an address of the caller's network namespace; it ends with the thread that starts it.
@@ -27,11 +27,33 @@ pub(crate) fn start_on(
     cpu: usize,
     listen: &str,
 ) -> Result<(Process, SocketAddr)> {
+    start_node(binary, directory, snapshot, cpu, listen, "")
+}
+
+/// The same with more sections of configuration.
+pub(crate) fn start_with(
+    binary: &Path,
+    directory: &Path,
+    snapshot: &Path,
+    cpu: usize,
+    sections: &str,
+) -> Result<(Process, SocketAddr)> {
+    start_node(binary, directory, snapshot, cpu, "127.0.0.1:0", sections)
+}
+
+fn start_node(
+    binary: &Path,
+    directory: &Path,
+    snapshot: &Path,
+    cpu: usize,
+    listen: &str,
+    sections: &str,
+) -> Result<(Process, SocketAddr)> {
     let config = directory.join("carom.toml");
     let ready = directory.join("carom.ready.json");
     // Left by an earlier run, it would say too early that the node is up.
     let _ = fs::remove_file(&ready);
-    fs::write(&config, configuration(directory, snapshot, listen))
+    fs::write(&config, configuration(directory, snapshot, listen) + sections)
         .with_context(|| format!("cannot write {}", config.display()))?;
     // A benchmark that is killed leaves no node behind.
     let mut command = Command::new("setpriv");
@@ -53,8 +75,7 @@ fn configuration(directory: &Path, snapshot: &Path, listen: &str) -> String {
          [listen]\nhttp = [{listen:?}]\nshards = 1\n\
          [snapshot]\npath = {snapshot:?}\npoll_interval_ms = 0\n\
          [http]\nrequests_per_connection_max = 1000000000\n\
-         [guard]\nmode = \"off\"\n\
-         [admin]\nlisten = \"unix:{admin}\"\n",
+         [guard]\nmode = \"off\"\n[admin]\nlisten = \"unix:{admin}\"\n",
         state = directory.join("state"),
         admin = directory.join("admin.socket").display(),
     )

@@ -62,6 +62,18 @@ impl Process {
         family(self.pid()).into_iter().map(cpu_time).sum()
     }
 
+    /// CPU time of the thread of this name; nothing if there is none.
+    pub(crate) fn cpu_time_of_thread(&self, name: &str) -> Duration {
+        let tasks = format!("/proc/{}/task", self.pid());
+        let is_it = |task: &u32| {
+            fs::read_to_string(format!("{tasks}/{task}/comm")).is_ok_and(|comm| comm.trim() == name)
+        };
+        let used = |task: u32| fs::read_to_string(format!("{tasks}/{task}/schedstat")).ok();
+        let nanoseconds = numbers(&tasks).find(is_it).and_then(used);
+        let first = nanoseconds.as_deref().and_then(|text| text.split(' ').next()?.parse().ok());
+        Duration::from_nanos(first.unwrap_or(0))
+    }
+
     fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.said).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();

@@ -108,11 +108,21 @@ const NEEDS: &[Need] = &[
         reason: "makes the namespaces and cables of the lab",
     },
     Need {
+        package: "kcat",
+        purposes: &[Purpose::Test],
+        reason: "brings a broker that speaks the Kafka protocol, and a consumer, for the cases about clicks",
+    },
+    Need {
         package: "llvm-22-dev",
         purposes: &[Purpose::Ebpf],
         reason: "bpf-linker is built against it: the LLVM of rustc-web",
     },
     Need { package: "nftables", purposes: &[Purpose::Bench], reason: "peer of the guard's benchmark" },
+    Need {
+        package: "nats-server",
+        purposes: &[Purpose::Test],
+        reason: "the NATS server with JetStream that the cases about clicks ship to",
+    },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
     Need {
         package: "python3",

@@ -106,7 +106,7 @@ impl Cursor {
 }
 
 /// Replaces the file at `path`: whoever reads it finds the old content or the new.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut fresh = PathBuf::from(path);
     fresh.set_extension("fresh");
     fs::write(&fresh, content)?;

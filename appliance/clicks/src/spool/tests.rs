@@ -203,3 +203,25 @@ fn a_reader_that_skips_sees_what_the_first_one_left() {
     assert_eq!(second.next_piece().unwrap(), Piece::Damaged(10));
     assert!(matches!(second.next_piece().unwrap(), Piece::Block(header, _) if header.first_sequence == 20));
 }
+
+#[test]
+fn a_clock_that_jumps_changes_neither_order_nor_numbers_and_loses_nothing_that_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { keep_shipped: Duration::ZERO, ..settings(directory.path()) };
+    let (mut spool, _) = Spool::open(settings, "node", 1).unwrap();
+    let mut builder = BlockBuilder::new().unwrap();
+    for unix_ms in [2_000_000_000_000, 5, u64::MAX, 0, 1_700_000_000_000] {
+        block(&mut builder, unix_ms);
+        spool.append(&mut builder, unix_ms, Instant::now()).unwrap();
+        spool.maintain(unix_ms, Instant::now()).unwrap();
+    }
+    let mut next = 0;
+    for (_, path) in list(directory.path()).unwrap() {
+        let mut reader = SegmentReader::open(&path).unwrap();
+        while let Some(header) = reader.next_header().unwrap() {
+            assert_eq!(header.first_sequence, next);
+            next += u64::from(header.records);
+        }
+    }
+    assert_eq!(next, 50);
+}

@@ -14,7 +14,7 @@ use super::report::{Better, Metric, Report};
 
 mod check;
 mod peers;
-mod wrk;
+pub(super) mod wrk;
 
 use peers::{Peer, Programs};
 use wrk::Load;

@@ -15,8 +15,8 @@ use crate::bench::reply::request;
 use crate::workspace::spoken;
 
 /// One way of asking.
-pub(super) struct Load {
-    pub(super) name: &'static str,
+pub(in crate::bench) struct Load {
+    pub(in crate::bench) name: &'static str,
     file: &'static str,
     connections: u32,
     /// Each request on a connection of its own.
@@ -25,7 +25,7 @@ pub(super) struct Load {
     pipelined: u32,
 }
 
-pub(super) const LOADS: &[Load] = &[
+pub(in crate::bench) const LOADS: &[Load] = &[
     Load {
         name: "keep-alive, 64 connections",
         file: "keep-alive.lua",
@@ -51,16 +51,16 @@ pub(super) const LOADS: &[Load] = &[
 
 /// What wrk counted in one round.
 #[derive(Debug, PartialEq)]
-pub(super) struct Done {
-    pub(super) requests: u64,
-    pub(super) seconds: f64,
-    pub(super) other_than_redirects: u64,
-    pub(super) socket_errors: Option<String>,
+pub(in crate::bench) struct Done {
+    pub(in crate::bench) requests: u64,
+    pub(in crate::bench) seconds: f64,
+    pub(in crate::bench) other_than_redirects: u64,
+    pub(in crate::bench) socket_errors: Option<String>,
 }
 
 impl Load {
     /// Writes the script, with every request ready to be sent, so that choosing one is cheap.
-    pub(super) fn write_script(&self, directory: &Path, links: &Links) -> Result<PathBuf> {
+    pub(in crate::bench) fn write_script(&self, directory: &Path, links: &Links) -> Result<PathBuf> {
         let mut text = String::from("local requests = {\n");
         let mut code = Vec::new();
         for n in 0..links.links() {
@@ -83,7 +83,7 @@ impl Load {
     }
 
     /// Asks for so many seconds.
-    pub(super) fn run(&self, address: SocketAddr, script: &Path, seconds: u32) -> Result<Done> {
+    pub(in crate::bench) fn run(&self, address: SocketAddr, script: &Path, seconds: u32) -> Result<Done> {
         let mut wrk = Command::new("wrk");
         wrk.args(["--threads", "1", "--connections", &self.connections.to_string()]);
         wrk.args(["--duration", &format!("{seconds}s"), "--script"])
