@@ -34,4 +34,10 @@ mod soak;
 
 mod guard;
 
+mod tls;
+
+mod tls_certificates;
+
+mod tls_tickets;
+
 mod tool;

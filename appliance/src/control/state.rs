@@ -13,6 +13,7 @@ use crate::access_log::writer::AccessCounts;
 use crate::guard::GuardFacts;
 use crate::limits::SHARD_STALL;
 use crate::metrics::reason::reasons;
+use crate::tls::keeper::TlsFacts;
 use crate::metrics::{Reason as _, ShardCells, Swap};
 
 /// Where a node is in its life. It only moves forward.
@@ -61,6 +62,7 @@ pub struct NodeState {
     last_swap_error: ArcSwapOption<String>,
     access_log: OnceLock<Arc<AccessCounts>>,
     guard: ArcSwapOption<GuardFacts>,
+    tls: OnceLock<Arc<ArcSwapOption<TlsFacts>>>,
 }
 
 impl NodeState {
@@ -84,6 +86,7 @@ impl NodeState {
             last_swap_error: ArcSwapOption::empty(),
             access_log: OnceLock::new(),
             guard: ArcSwapOption::empty(),
+            tls: OnceLock::new(),
         })
     }
 
@@ -171,6 +174,16 @@ impl NodeState {
         self.access_log.get().map(Arc::as_ref)
     }
 
+    /// Makes what is known about certificates visible. The first call counts.
+    pub fn keeps_certificates(&self, facts: Arc<ArcSwapOption<TlsFacts>>) {
+        let _ = self.tls.set(facts);
+    }
+
+    /// What is known about certificates and tickets; `None` where HTTPS is not served.
+    pub fn tls(&self) -> Option<Arc<TlsFacts>> {
+        self.tls.get().and_then(|facts| facts.load_full())
+    }
+
     /// Says what is known about the guard now.
     pub fn guards(&self, facts: GuardFacts) {
         self.guard.store(Some(Arc::new(facts)));
@@ -237,6 +250,7 @@ impl NodeState {
             },
             shards: self.shards.iter().map(|cells| shard_vitals(cells, now)).collect(),
             guard: self.guard().map(|facts| facts.vitals(now)),
+            tls: self.tls().map(|facts| facts.vitals(unix_s as i64)),
         }
     }
 }

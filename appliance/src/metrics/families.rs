@@ -67,16 +67,16 @@ pub(super) enum Value {
     Histogram(Box<Distribution>),
 }
 
-fn one(value: f64) -> Vec<Sample> {
+pub(super) fn one(value: f64) -> Vec<Sample> {
     vec![Sample { labels: Vec::new(), value: Value::Number(value) }]
 }
 
-fn some(value: Option<u64>) -> Vec<Sample> {
+pub(super) fn some(value: Option<u64>) -> Vec<Sample> {
     value.map(|value| one(value as f64)).unwrap_or_default()
 }
 
 /// One sample per variant.
-fn each<R: Reason>(value: impl Fn(R) -> u64) -> Vec<Sample> {
+pub(super) fn each<R: Reason>(value: impl Fn(R) -> u64) -> Vec<Sample> {
     R::ALL
         .iter()
         .map(|&reason| Sample {
@@ -86,7 +86,7 @@ fn each<R: Reason>(value: impl Fn(R) -> u64) -> Vec<Sample> {
         .collect()
 }
 
-fn closed<R: Reason>() -> Vec<(&'static str, &'static str)> {
+pub(super) fn closed<R: Reason>() -> Vec<(&'static str, &'static str)> {
     R::ALL.iter().map(|reason| (reason.label(), reason.meaning())).collect()
 }
 
@@ -144,11 +144,11 @@ impl Scrape {
         })
     }
 
-    fn sum(&self, read: impl Fn(&ShardCells) -> u64) -> u64 {
+    pub(super) fn sum(&self, read: impl Fn(&ShardCells) -> u64) -> u64 {
         self.state.shards().iter().map(|cells| read(cells)).sum()
     }
 
-    fn per_shard(&self, read: impl Fn(&ShardCells) -> Option<f64>) -> Vec<Sample> {
+    pub(super) fn per_shard(&self, read: impl Fn(&ShardCells) -> Option<f64>) -> Vec<Sample> {
         let sample = |cells: &ShardCells| {
             Some(Sample { labels: vec![cells.index().to_string()], value: Value::Number(read(cells)?) })
         };
@@ -191,9 +191,9 @@ impl Scrape {
     }
 }
 
-const SHARD: &[Label] = &[Label { name: "shard", values: Values::Open("index of the shard, from 0") }];
+pub(super) const SHARD: &[Label] = &[Label { name: "shard", values: Values::Open("index of the shard, from 0") }];
 
-/// Every metric, in the order of the reference.
+/// Every metric but those of TLS, in the order of the reference.
 pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "carom_requests_total",

@@ -15,6 +15,8 @@ mod process;
 
 mod families;
 
+mod tls_families;
+
 pub mod exposition;
 
 pub mod reference;

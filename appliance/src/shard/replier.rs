@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use snapshot_format::{Mapping, Snapshot};
+use snapshot_format::{HOST_BYTES_MAX, Mapping, Snapshot, canonical_host};
 
 use crate::access_log::{AccessRecord, RequestLine, Sampler, Verdict};
 use crate::http::{Answer, Head, Refusal};
 use crate::metrics::ShardCounters;
 use crate::redirect::{Decision, Stamp, decide, reply};
 use crate::scanners::{Deed, Scout};
+use crate::tls::Names;
 
 use super::clock::Clock;
 
@@ -29,6 +30,8 @@ pub(super) struct Replier<'a> {
     pub(super) scout: Option<&'a mut Scout>,
     /// Who asks.
     pub(super) peer: SocketAddr,
+    /// Which hosts the certificate of the connection covers; `None` in clear text.
+    pub(super) names: Option<&'a Names>,
     /// Requests answered so far.
     pub(super) answered: u64,
 }
@@ -37,6 +40,7 @@ impl Answer for Replier<'_> {
     #[inline]
     fn answer(&mut self, head: &Head<'_>, closing: bool, output: &mut Vec<u8>) {
         let decision = match self.snapshot {
+            _ if self.is_misdirected(head) => Decision::misdirected(),
             Some(snapshot) => decide(head, snapshot, self.clock.unix_s()),
             None => Decision::no_snapshot(),
         };
@@ -60,6 +64,14 @@ impl Answer for Replier<'_> {
 impl<'a> Replier<'a> {
     fn stamp(&self) -> Stamp<'a> {
         Stamp { date: self.clock.date(), server: self.server }
+    }
+
+    /// Whether a client that reused a connection, as HTTP allows it, picked one whose certificate is for other hosts.
+    #[inline]
+    fn is_misdirected(&self, head: &Head<'_>) -> bool {
+        let (Some(names), Some(host)) = (self.names, head.host) else { return false };
+        let mut buffer = [0; HOST_BYTES_MAX];
+        canonical_host(host, &mut buffer).is_ok_and(|host| !names.cover(host))
     }
 
     #[inline]

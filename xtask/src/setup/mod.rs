@@ -64,8 +64,8 @@ const NEEDS: &[Need] = &[
     },
     Need {
         package: "gcc",
-        purposes: &[Purpose::Bench],
-        reason: "compiles LMDB, a peer of the lookup benchmark",
+        purposes: &[Purpose::Demo, Purpose::Test, Purpose::Bench],
+        reason: "compiles the cryptography of TLS, and LMDB, a peer of the lookup benchmark",
     },
     Need { package: "haproxy", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
     Need {
@@ -74,6 +74,7 @@ const NEEDS: &[Need] = &[
         reason: "bpf-linker is built against it: the LLVM of rustc-web",
     },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need { package: "openssl", purposes: &[Purpose::Test], reason: "a TLS client that nobody here wrote" },
     Need {
         package: "rust-web-src",
         purposes: &[Purpose::Ebpf],
