@@ -86,8 +86,11 @@ pub const TICKET_EPOCH_S: Bounds = Bounds::new(
      than a week (RFC 8446, 4.6.1)",
 );
 /// `tls.expiry_warning_days`.
-pub const EXPIRY_WARNING_DAYS: Bounds =
-    Bounds::new(0, 365, "0 complains when it is too late, and no public certificate lives longer than a year");
+pub const EXPIRY_WARNING_DAYS: Bounds = Bounds::new(
+    0,
+    365,
+    "0 complains when it is too late, and no public certificate lives longer than a year",
+);
 /// `snapshot.poll_interval_ms`: how often the snapshot's name is looked at; 0 means only on SIGHUP.
 pub const POLL_INTERVAL_MS: Bounds =
     Bounds::new(0, 3_600_000, "a new snapshot that waits for more than an hour is a surprise, not a policy");

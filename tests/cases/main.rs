@@ -8,6 +8,8 @@ mod instruments;
 
 mod redirects;
 
+mod canaries;
+
 mod protocol;
 
 mod caching;

@@ -134,7 +134,17 @@ fn a_client_gets_ecdsa_where_it_can_and_rsa_where_it_must_with_a_warning() {
     let address = node.secure_address().to_string();
     for (suites, expected) in [("ECDHE-RSA-AES128-GCM-SHA256", "RSA"), ("ALL", "ECDSA")] {
         let output = std::process::Command::new("openssl")
-            .args(["s_client", "-connect", &address, "-servername", GO, "-tls1_2", "-cipher", suites, "-CAfile"])
+            .args([
+                "s_client",
+                "-connect",
+                &address,
+                "-servername",
+                GO,
+                "-tls1_2",
+                "-cipher",
+                suites,
+                "-CAfile",
+            ])
             .arg(&root)
             .arg("-brief")
             .stdin(std::process::Stdio::null())

@@ -78,7 +78,9 @@ fn a_session_survives_the_reload_of_certificates_and_a_new_secret() {
     assert!(!resumes(&trust, &node));
     authority.issue(&[GO]).publish(&site.certificates(), "main");
     node.process().signal(Signal::HUP);
-    eventually(lab::SOON, "the new certificate serves", || node.log().matches("certificates serve").count() == 2);
+    eventually(lab::SOON, "the new certificate serves", || {
+        node.log().matches("certificates serve").count() == 2
+    });
     assert!(resumes(&trust, &node));
 
     let site = with_secret(site, "a secret that replaces the old one of the fleet");

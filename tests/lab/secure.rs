@@ -30,10 +30,7 @@ impl Trust {
         Self::with_versions(authority, &[&version::TLS12])
     }
 
-    fn with_versions(
-        authority: &Authority,
-        versions: &[&'static rustls::SupportedProtocolVersion],
-    ) -> Self {
+    fn with_versions(authority: &Authority, versions: &[&'static rustls::SupportedProtocolVersion]) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(authority.root()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -79,10 +79,9 @@ impl Listing {
         certificates.sort_by(|one, other| {
             (one.not_after_unix_s, &one.label).cmp(&(other.not_after_unix_s, &other.label))
         });
-        let unusable = flaws.into_iter().map(|Flaw { file, reason, kept: _ }| Unusable {
-            file: file.display().to_string(),
-            reason,
-        });
+        let unusable = flaws
+            .into_iter()
+            .map(|Flaw { file, reason, kept: _ }| Unusable { file: file.display().to_string(), reason });
         Self { directory: directory.display().to_string(), certificates, unusable: unusable.collect() }
     }
 

@@ -21,7 +21,8 @@ use crate::limits::{ConnectionLimits, HttpLimits};
 
 /// Settles what was read. Keys that contradict each other are added to `problems`; then the settings are not to be used.
 pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut Vec<Problem>) -> Settings {
-    let File { node, listen, tls, snapshot, http, limits, admin, access_log, log, drain, guard, scanners } = file;
+    let File { node, listen, tls, snapshot, http, limits, admin, access_log, log, drain, guard, scanners } =
+        file;
     problems.extend(target_over_head(&http, lines));
     problems.extend(https_on_http(&listen, lines));
     problems.extend(admin_on_traffic(&admin, &listen, lines));

@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use crate::access_log::AccessLog;
 use crate::config::settings;
 use crate::guard::Warden;
-use crate::tls::keeper::Keeper;
 use crate::shard::thread::ShardEnd;
+use crate::tls::keeper::Keeper;
 
 use admin::AdminListener;
 use drain::{Drained, StageCell};
@@ -76,7 +76,8 @@ impl Control {
     ///
     /// The admin listener fails at its start.
     pub async fn run(self, admin: AdminListener, signals: Signals) -> io::Result<(Ended, Option<AccessLog>)> {
-        let Self { state, stage, shards, mut ends, swapper, keeper, warden, access_log, drain: settings } = self;
+        let Self { state, stage, shards, mut ends, swapper, keeper, warden, access_log, drain: settings } =
+            self;
         let (end_admin, mut admin_ended) = watch::channel(false);
         let mut admin = tokio::spawn(admin::serve(admin, Arc::clone(&state), async move {
             let _ = admin_ended.changed().await;

@@ -145,6 +145,11 @@ impl ShardCells {
         self.requests[outcome.index()][class.index()].get()
     }
 
+    /// Requests that ended so, whatever their status.
+    pub fn requests_of(&self, outcome: Outcome) -> u64 {
+        self.requests[outcome.index()].iter().map(Cell::get).sum()
+    }
+
     /// Requests that were answered, whatever the answer; refused ones are not among them.
     pub fn requests_answered(&self) -> u64 {
         self.requests.as_flattened().iter().map(Cell::get).sum()

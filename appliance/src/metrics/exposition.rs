@@ -8,8 +8,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 
-use super::families::{Family, Kind, Sample, Scrape, Value};
-use super::tls_families::all;
+use super::families::{Family, Kind, Sample, Scrape, Value, all};
 use super::histogram::Distribution;
 use super::process::Process;
 use crate::control::state::NodeState;

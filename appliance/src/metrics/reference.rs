@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::families::{Family, Kind, Label, Values};
-use super::tls_families::all;
+use super::families::{Family, Kind, Label, Values, all};
 
 const STRINGS_GROW: &str = "writing to a String cannot fail";
 

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::families::{Kind, Values};
-use super::tls_families::all;
+use super::families::{Kind, Values, all};
 use super::*;
 use crate::control::state::{NodeState, Phase, SnapshotFacts};
 use crate::http::Refusal;

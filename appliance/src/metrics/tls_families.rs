@@ -50,7 +50,9 @@ pub(super) const FAMILIES: &[Family] = &[
                without a certificate: find out whether a customer waits for one; client_alert means that clients refuse a \
                certificate; timeout that a flood holds connections or that shards are busy.",
         labels: &[Label { name: "reason", values: Values::Closed(closed::<HandshakeFailure>) }],
-        read: |scrape| each::<HandshakeFailure>(|reason| scrape.sum(|cells| cells.handshake_failures(reason))),
+        read: |scrape| {
+            each::<HandshakeFailure>(|reason| scrape.sum(|cells| cells.handshake_failures(reason)))
+        },
     },
     Family {
         name: "carom_tls_handshakes_waiting",
@@ -121,8 +123,3 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |scrape| scrape.tls(|facts| f64::from(u8::from(facts.fleet_tickets))),
     },
 ];
-
-/// Every metric, in the order of the reference.
-pub(super) fn all() -> impl Iterator<Item = &'static Family> + Clone {
-    super::families::FAMILIES.iter().chain(FAMILIES)
-}

@@ -65,6 +65,19 @@ pub fn decide<'a, B: AsRef<[u8]>>(head: &Head<'a>, snapshot: &'a Snapshot<B>, un
     let Some(domain) = host.and_then(|host| snapshot.domain(host)) else {
         return Decision::without_location(Outcome::UnknownHost);
     };
+    if snapshot.holds_canaries(&domain) {
+        return as_canary(decide_in(head, snapshot, domain, unix_s), snapshot.generation());
+    }
+    decide_in(head, snapshot, domain, unix_s)
+}
+
+#[inline]
+fn decide_in<'a, B: AsRef<[u8]>>(
+    head: &Head<'a>,
+    snapshot: &'a Snapshot<B>,
+    domain: Domain<'a>,
+    unix_s: u64,
+) -> Decision<'a> {
     let mut code_buffer = [0; CODE_BYTES_MAX];
     match canonical_code(head.path, domain.case, domain.trailing_slash, &mut code_buffer) {
         Ok(code) => match snapshot.link(&domain, code) {
@@ -76,6 +89,20 @@ pub fn decide<'a, B: AsRef<[u8]>>(head: &Head<'a>, snapshot: &'a Snapshot<B>, un
         Err(CodeError::TooLong | CodeError::BadEscape | CodeError::ControlByte(_)) => {
             Decision::without_location(Outcome::ImpossibleCode)
         }
+    }
+}
+
+/// The same decision under the name of the canaries, so that a question about health is no click, no miss and no scan; its
+/// location says which generation answered. What is wrong with the request or the record stays what it is.
+#[cold]
+fn as_canary(decision: Decision<'_>, generation: u64) -> Decision<'_> {
+    match decision.outcome {
+        Outcome::Redirected | Outcome::NotFound | Outcome::Deleted => Decision {
+            outcome: Outcome::Canary,
+            location: decision.location.map(|location| location.of_canary(generation)),
+            ..decision
+        },
+        _ => decision,
     }
 }
 

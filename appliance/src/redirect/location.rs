@@ -9,6 +9,8 @@ use crate::http::find_control;
 pub struct Location<'a> {
     destination: &'a [u8],
     query: &'a [u8],
+    /// The generation that the Location of a canary ends with.
+    generation: Option<u64>,
 }
 
 impl<'a> Location<'a> {
@@ -21,13 +23,19 @@ impl<'a> Location<'a> {
     pub fn new(destination: &'a [u8], query: &'a [u8]) -> Option<Self> {
         let sendable = |text: &[u8]| find_control(text, 0) == text.len();
         let fine = !destination.is_empty() && sendable(destination) && sendable(query);
-        fine.then_some(Self { destination, query })
+        fine.then_some(Self { destination, query, generation: None })
+    }
+
+    /// The location of a canary: the generation in decimal behind the destination; there is no query.
+    #[inline]
+    pub(super) fn of_canary(self, generation: u64) -> Self {
+        Self { query: b"", generation: Some(generation), ..self }
     }
 
     /// The most bytes that [`Location::append_to`] appends.
     #[inline]
     pub(super) fn bytes_max(self) -> usize {
-        self.destination.len() + 1 + self.query.len()
+        self.destination.len() + 1 + self.query.len() + GENERATION_DIGITS_MAX
     }
 
     /// Appends destination and query byte for byte: the query behind `?`, or `&` if there is a query already, and
@@ -36,6 +44,9 @@ impl<'a> Location<'a> {
     pub(super) fn append_to(self, output: &mut Vec<u8>) {
         if self.query.is_empty() {
             output.extend_from_slice(self.destination);
+            if let Some(generation) = self.generation {
+                append_decimal(generation, output);
+            }
             return;
         }
         let fragment_at = memchr(b'#', self.destination).unwrap_or(self.destination.len());
@@ -49,6 +60,25 @@ impl<'a> Location<'a> {
         output.extend_from_slice(self.query);
         output.extend_from_slice(fragment);
     }
+}
+
+/// Digits of the greatest u64.
+const GENERATION_DIGITS_MAX: usize = 20;
+
+#[cold]
+fn append_decimal(number: u64, output: &mut Vec<u8>) {
+    let mut digits = [0; GENERATION_DIGITS_MAX];
+    let mut start = digits.len();
+    let mut rest = number;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    output.extend_from_slice(&digits[start..]);
 }
 
 #[cfg(test)]
@@ -101,6 +131,17 @@ mod tests {
         for control in (0..=255_u8).filter(u8::is_ascii_control).map(char::from) {
             check(&format!("https://a/{control}"), "", None);
             check("https://a/", &format!("{control}b"), None);
+        }
+    }
+
+    #[test]
+    fn the_location_of_a_canary_ends_with_the_generation() {
+        for generation in [0, 7, 10, 1_234_567_890, u64::MAX] {
+            let location = Location::new(b"https://a/at/", b"query").unwrap().of_canary(generation);
+            let mut output = Vec::new();
+            location.append_to(&mut output);
+            assert!(output.len() <= location.bytes_max());
+            assert_eq!(String::from_utf8(output).unwrap(), format!("https://a/at/{generation}"));
         }
     }
 

@@ -43,6 +43,7 @@ pub fn render(
         Outcome::Redirected
         | Outcome::RootRedirected
         | Outcome::MissRedirected
+        | Outcome::Canary
         | Outcome::NotFound
         | Outcome::ImpossibleCode
         | Outcome::NulInPath

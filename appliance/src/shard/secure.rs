@@ -199,11 +199,8 @@ impl Shard {
             session.protocol = Protocol::new(stream.application(), &self.limits, self.clock.now());
             self.deadlines.set(key.slot, session.protocol.deadline());
         }
-        let exchanged = if stream.is_open() {
-            self.exchange(key, kept + received.plain)
-        } else {
-            self.send_sealed(key)
-        };
+        let exchanged =
+            if stream.is_open() { self.exchange(key, kept + received.plain) } else { self.send_sealed(key) };
         if received.closed && exchanged == Exchanged::Reading {
             self.end_of_stream(key);
             return Exchanged::Parked;
@@ -311,7 +308,9 @@ impl Shard {
     /// Says that nothing more comes, as TLS wants it, on a connection that is about to be closed between two requests.
     pub(super) fn say_closing(&mut self, key: Key) {
         let Some(session) = self.table.get_mut(key) else { return };
-        let (Some(stream), Some(Secure { sealed, .. })) = (&mut session.tls, &mut self.secure) else { return };
+        let (Some(stream), Some(Secure { sealed, .. })) = (&mut session.tls, &mut self.secure) else {
+            return;
+        };
         sealed.clear();
         if stream.is_open()
             && stream.seal(&[], true, sealed).is_ok()

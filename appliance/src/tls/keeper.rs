@@ -140,8 +140,11 @@ impl Work {
         };
         let mut keys = TicketKeys::new(secret, *ticket_epoch);
         keys.turn(unix_s());
-        let shared =
-            Shared { store: Arc::default(), tickets: keys.tickets(), facts: Arc::new(ArcSwapOption::empty()) };
+        let shared = Shared {
+            store: Arc::default(),
+            tickets: keys.tickets(),
+            facts: Arc::new(ArcSwapOption::empty()),
+        };
         let mut work = Self {
             directory: Directory::new(certificates.clone(), default_certificate.clone()),
             keys,
@@ -251,7 +254,8 @@ impl Work {
     fn warn_of_expiry(&mut self) {
         let now = unix_s() as i64;
         let store = self.shared.store.load();
-        let soon = store.by_expiry().first().filter(|first| first.days_left(now) < i64::from(self.warning_days));
+        let soon =
+            store.by_expiry().first().filter(|first| first.days_left(now) < i64::from(self.warning_days));
         if let Some(first) = soon
             && self.warned.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL)
         {

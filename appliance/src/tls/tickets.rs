@@ -217,7 +217,11 @@ impl TicketKeys {
         }
         let around = |secret: &Secret| {
             let epochs = [epoch.checked_sub(1), epoch.checked_add(1)];
-            epochs.into_iter().flatten().filter_map(|epoch| EpochKey::derive(secret, epoch)).collect::<Vec<_>>()
+            epochs
+                .into_iter()
+                .flatten()
+                .filter_map(|epoch| EpochKey::derive(secret, epoch))
+                .collect::<Vec<_>>()
         };
         let neighbours = around(&self.secret);
         let retired = self.before.as_ref().map(|(secret, _)| {

@@ -66,7 +66,9 @@ impl Caution {
     /// One clause.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Rsa => "RSA costs three times the CPU of ECDSA per handshake: ask the issuer for a P-256 certificate",
+            Self::Rsa => {
+                "RSA costs three times the CPU of ECDSA per handshake: ask the issuer for a P-256 certificate"
+            }
             Self::ChainMayBeIncomplete => {
                 "the file holds the certificate alone: append the intermediate of its issuer, or many clients refuse it"
             }
