@@ -97,7 +97,7 @@ fn an_unknown_name_is_refused_unless_there_is_a_default_certificate() {
     drop(node);
     let node = strict.set("tls", "default_certificate", r#""main""#).start();
     let error = Trust::new(&authority).try_connect(node.secure_address(), "nobody.example").unwrap_err();
-    assert!(error.contains("NotValidForName"), "the client got the default certificate: {error}");
+    assert!(error.contains("only valid for"), "the client got the default certificate: {error}");
 }
 
 #[test]
@@ -206,7 +206,9 @@ fn a_flood_of_handshakes_does_not_keep_the_connected_from_their_answers() {
     let hello = client_hello();
     let over = AtomicBool::new(false);
     let address = node.secure_address();
+    let neighbour = "127.0.0.2".parse().unwrap();
     thread::scope(|scope| {
+        let _over = Over(&over);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
@@ -222,12 +224,12 @@ fn a_flood_of_handshakes_does_not_keep_the_connected_from_their_answers() {
                 }
             });
         }
-        for _ in 0..200 {
+        for _ in 0..100 {
             assert_eq!(connected.get(GO, "/plain").location(), "https://plain.test/");
-            assert_eq!(node.get(GO, "/plain").location(), "https://plain.test/");
+            // The flood may take all the connections that its own address may have.
+            let mut fresh = lab::Peer::connect_from(neighbour, node.address()).unwrap();
+            assert_eq!(fresh.get(GO, "/plain").location(), "https://plain.test/");
         }
-        trust.connect(address, GO).get(GO, "/plain");
-        over.store(true, Ordering::Relaxed);
     });
     eventually(lab::SOON, "what the flood left is cleaned up", || {
         let open = node.metrics().sum("carom_connections_open", &[]);
@@ -235,6 +237,15 @@ fn a_flood_of_handshakes_does_not_keep_the_connected_from_their_answers() {
     });
     assert!(failures(&node, "truncated") > 0.0);
     assert_eq!(failures(&node, "node"), 0.0);
+}
+
+/// Ends a load, also when its case fails.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The first flight of a client.

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use lab::{Authority, Trust, eventually};
+use lab::process::run;
+use lab::{Authority, Trust, binaries, eventually};
 use rustix::process::Signal;
 
 use crate::fixture::{self, GO, SHOP};
-use crate::tls::site;
+use crate::tls::{Over, site};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -168,6 +169,7 @@ fn many_certificates_are_reloaded_under_load_without_a_failed_handshake() {
     let address = node.secure_address();
     let (over, shaken) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
+        let _over = Over(&over);
         for thread in 0..2 {
             let (over, shaken, names, authority) = (&over, &shaken, &names, &authority);
             scope.spawn(move || {
@@ -195,6 +197,37 @@ fn many_certificates_are_reloaded_under_load_without_a_failed_handshake() {
             eventually(lab::SOON, "the new ones serve", || lines() > round);
             eventually(lab::SOON, "the load goes on", || shaken.load(Ordering::Relaxed) > before + 20);
         }
-        over.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn certs_and_vitals_name_what_expires_first_and_what_cannot_be_used() {
+    let authority = Authority::new();
+    let site = site(&authority);
+    let short = authority.issue_for(&["soon.example"], DAY, DAY * 6);
+    short.publish(&site.certificates(), "soon");
+    fs::write(site.certificates().join("bad.crt"), "junk").unwrap();
+    let configuration = site.write_configuration();
+    let certs = |arguments: &[&str]| {
+        let all = ["certs", "--config", configuration.to_str().unwrap()];
+        run(&binaries::carom(), all.iter().chain(arguments))
+    };
+    let finished = certs(&[]);
+    assert_eq!(finished.code, Some(1));
+    let soon = finished.output.lines().find(|line| line.contains("soon.example")).unwrap();
+    assert!(soon.trim_start().starts_with("4 ") && soon.contains("renew it"), "{soon}");
+    assert!(finished.output.contains("bad.crt: no certificate"), "{}", finished.output);
+    let listing: serde_json::Value = serde_json::from_str(&certs(&["--json"]).output).unwrap();
+    assert_eq!(listing["certificates"][0]["label"], "soon");
+    assert_eq!(listing["certificates"].as_array().unwrap().len(), 3);
+
+    let node = site.start();
+    let vitals = node.vitals().tls.unwrap();
+    assert_eq!((vitals.certificates, vitals.unusable, vitals.expiring), (3, 1, 1));
+    assert_eq!((vitals.soonest_name.as_deref(), vitals.soonest_days), (Some("soon.example"), Some(4)));
+    let metrics = node.metrics();
+    let days = metrics.sum("carom_tls_certificate_expiry_days", &[("name", "soon.example")]);
+    assert!((4.0..5.0).contains(&days), "{days}");
+    assert_eq!(metrics.sum("carom_tls_names_expiring", &[]), 1.0);
+    assert!(node.log().contains("about to expire"), "{}", node.log());
 }

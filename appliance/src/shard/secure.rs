@@ -140,7 +140,7 @@ impl Shard {
                 Ok((bytes, _)) => {
                     self.counters.bytes_in(bytes as u64);
                     secure.cipher[..kept].copy_from_slice(stream.rest());
-                    if self.unseal(key, kept + bytes) == Exchanged::Parked {
+                    if self.unseal(key, kept + bytes, has_end) == Exchanged::Parked {
                         return;
                     }
                     if bytes < room_bytes && !has_end {
@@ -161,8 +161,9 @@ impl Shard {
         self.watch(key, Interest::Read);
     }
 
-    /// Takes the first `filled` bytes of records apart, and lets the protocol answer what is in them.
-    fn unseal(&mut self, key: Key, filled: usize) -> Exchanged {
+    /// Takes the first `filled` bytes of records apart, and lets the protocol answer what is in them. With `has_end` the
+    /// client has sent all that it will.
+    fn unseal(&mut self, key: Key, filled: usize, has_end: bool) -> Exchanged {
         let Some(session) = self.table.get_mut(key) else { return Exchanged::Parked };
         let (Some(stream), Some(secure)) = (&mut session.tls, &mut self.secure) else {
             return Exchanged::Parked;
@@ -172,6 +173,12 @@ impl Shard {
         let cipher = &mut cipher[..filled];
         if cipher[0] != HANDSHAKE_RECORD && !stream.has_begun() {
             return self.refuse_cleartext(key, cipher_is_http(self.secure.as_ref(), filled));
+        }
+        if has_end && !stream.is_cheap() {
+            // It will not complete the handshake: a flood that does not wait for answers gets no signatures either.
+            self.counters.handshake_failed(HandshakeFailure::Truncated);
+            self.close(key, Closed::Handshake);
+            return Exchanged::Parked;
         }
         let kept = session.rest.len();
         self.input[..kept].copy_from_slice(&session.rest);
