@@ -42,4 +42,6 @@ mod tls_certificates;
 
 mod tls_tickets;
 
+mod anycast_lab;
+
 mod tool;

@@ -38,6 +38,8 @@ pub mod secure;
 
 pub mod load;
 
+pub mod topology;
+
 pub use authority::Authority;
 pub use links::{Domains, Row};
 pub use metrics::Metrics;

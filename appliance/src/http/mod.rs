@@ -20,5 +20,5 @@ pub mod connection;
 
 pub(crate) use bytes::find_control;
 pub use connection::{Advance, Answer, Connection, Ending, Next};
-pub use head::{Body, Head, Method, Parsed, Version};
+pub use head::{Body, Head, Method, Parsed, Version, Wishes};
 pub use refusal::Refusal;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::clicks::Handed;
 use crate::http::Refusal;
 use crate::redirect::Outcome;
 use crate::scanners::scout::Noted;
@@ -67,6 +68,9 @@ pub struct ShardCells {
     access_records_lost: Cell,
     offenders: Cell,
     offenders_lost: Cell,
+    clicks_recorded: Cell,
+    clicks_sampled_out: Cell,
+    clicks_lost: Cell,
     latency: Histogram,
 }
 
@@ -93,6 +97,9 @@ impl ShardCells {
             access_records_lost: Cell::new(),
             offenders: Cell::new(),
             offenders_lost: Cell::new(),
+            clicks_recorded: Cell::new(),
+            clicks_sampled_out: Cell::new(),
+            clicks_lost: Cell::new(),
             latency: Histogram::new(),
         });
         (ShardCounters { cells: Arc::clone(&cells), not_shared: PhantomData }, cells)
@@ -210,6 +217,21 @@ impl ShardCells {
         self.offenders_lost.get()
     }
 
+    /// Clicks whose record went into the ring.
+    pub fn clicks_recorded(&self) -> u64 {
+        self.clicks_recorded.get()
+    }
+
+    /// Clicks for which another record stands.
+    pub fn clicks_sampled_out(&self) -> u64 {
+        self.clicks_sampled_out.get()
+    }
+
+    /// Clicks whose record found the ring full.
+    pub fn clicks_lost(&self) -> u64 {
+        self.clicks_lost.get()
+    }
+
     /// Adds the shard's latencies to `merged`.
     pub fn merge_latency_into(&self, merged: &mut Distribution) {
         self.latency.merge_into(merged);
@@ -313,6 +335,17 @@ impl ShardCounters {
             Noted::Kept => {}
             Noted::Reported => self.cells.offenders.add(1),
             Noted::Lost => self.cells.offenders_lost.add(1),
+        }
+    }
+
+    /// An answer was offered to the recorder.
+    #[inline]
+    pub fn clicked(&self, handed: Handed) {
+        match handed {
+            Handed::NoClick => {}
+            Handed::Recorded => self.cells.clicks_recorded.add(1),
+            Handed::SampledOut => self.cells.clicks_sampled_out.add(1),
+            Handed::Lost => self.cells.clicks_lost.add(1),
         }
     }
 

@@ -24,7 +24,7 @@ pub fn render(
     stamp: &Stamp<'_>,
     output: &mut Vec<u8>,
 ) {
-    let Decision { outcome, status, location, cache } = *decision;
+    let Decision { outcome, status, location, cache, asked: _ } = *decision;
     let location_bytes_max = location.map_or(0, Location::bytes_max);
     output.reserve(FRAME_BYTES_MAX + location_bytes_max + stamp.server.len());
 

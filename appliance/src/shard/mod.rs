@@ -44,6 +44,7 @@ use snapshot_format::{Mapping, Snapshot};
 use socket2::Socket;
 
 use crate::access_log::Sampler;
+use crate::clicks::Recorder;
 use crate::control::drain::StageCell;
 use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
 use crate::metrics::ShardCounters;
@@ -88,6 +89,8 @@ pub struct Seed {
     pub sampler: Option<Sampler>,
     /// Who looks out for scanners, unless nobody does.
     pub scout: Option<Scout>,
+    /// The shard's end of the clicks, unless nobody records them.
+    pub recorder: Option<Recorder>,
 }
 
 /// The state of a shard. All of it belongs to one thread.
@@ -108,6 +111,7 @@ struct Shard {
     counters: ShardCounters,
     sampler: Option<Sampler>,
     scout: Option<Scout>,
+    recorder: Option<Recorder>,
     clock: Clock,
     ready: Rc<ReadySet>,
     events: Vec<Event>,
@@ -143,6 +147,7 @@ impl Shard {
             counters,
             sampler,
             scout,
+            recorder,
         } = seed;
         let now = Instant::now();
         let ready = ReadySet::new()?;
@@ -162,6 +167,7 @@ impl Shard {
             counters,
             sampler,
             scout,
+            recorder,
             clock: Clock::new(now, SystemTime::now()),
             ready: Rc::new(ready),
             events: Vec::with_capacity(EVENTS_PER_TURN_MAX),

@@ -274,6 +274,7 @@ mod tests {
             counters: ShardCells::new(0, Instant::now()).0,
             sampler: None,
             scout: None,
+            recorder: None,
         }
     }
 

@@ -4,7 +4,7 @@
 //! is pure and total: whatever the bytes are, no call panics, and nothing is believed before it is verified.
 //!
 //! Modules in reading order: bounds, what names a content, what signs, the signed document, the four documents of a channel,
-//! and the verifier that remembers what it has seen.
+//! the verifier that remembers what it has seen, and, with the feature `store`, the thin shells that fetch and write.
 #![forbid(unsafe_code)]
 
 pub mod limits;
@@ -23,7 +23,16 @@ pub mod record;
 pub mod refusal;
 pub mod trust;
 
+pub mod failpoint;
+
+#[cfg(feature = "store")]
+pub mod fetch;
+#[cfg(feature = "store")]
+pub mod store;
+
 pub use content::ContentHash;
 pub use key::{PublicKey, SecretKey};
 pub use refusal::Refusal;
+#[cfg(feature = "store")]
+pub use store::{Access, Store, StoreError};
 pub use trust::Trust;
