@@ -74,8 +74,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
 
     let cpus = usable_cpus().context("cannot learn which CPUs this process may use")?;
     let shards = listen.shards.map_or(cpus.len(), |shards| shards.get() as usize);
-    let configured: Vec<_> = listen.http.iter().chain(&listen.https).copied().collect();
-    let bound = Bound::new(&configured, shards)?;
+    let bound = Bound::new(&listen.all(), shards)?;
     let addresses = bound.addresses().to_vec();
     let (http, https) = addresses.split_at(listen.http.len());
     let certificates = (!https.is_empty()).then(|| Work::begin(&tls)).transpose()?;

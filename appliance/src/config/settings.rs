@@ -72,6 +72,13 @@ pub struct Listen {
     pub shards: Option<NonZeroU32>,
 }
 
+impl Listen {
+    /// Every address of traffic: plain HTTP, then HTTPS.
+    pub fn all(&self) -> Vec<SocketAddr> {
+        self.http.iter().chain(&self.https).copied().collect()
+    }
+}
+
 /// Section `[tls]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {

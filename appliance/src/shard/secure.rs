@@ -231,7 +231,7 @@ impl Shard {
         if sent == sealed.len() {
             return Exchanged::Reading;
         }
-        // A chain is longer than what the kernel takes at once only if its buffers are full: the deadline stays.
+        // Allocates: a chain is longer than what the kernel takes at once only if its buffers are full. The deadline stays.
         let bytes = sealed[sent..].to_vec();
         session.state = State::Writing(Unsent { bytes, sent: 0, then: Then::Continue });
         self.watch(key, Interest::Write);
