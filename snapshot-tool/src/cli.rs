@@ -1,6 +1,8 @@
 //! The command line: one subcommand per file.
 
-use crate::channel::{audit, collect, fetch, keygen, list, pin, promote, publish, renew, rollback, trust};
+use crate::channel::{
+    audit, collect, deny, fetch, keygen, list, pin, promote, publish, renew, rollback, trust,
+};
 use crate::exit::Exit;
 use crate::output::error_text;
 use crate::{build, diff, export, generate, inspect, lookup, verify};
@@ -30,6 +32,7 @@ enum Command {
     Rollback(rollback::Arguments),
     Pin(pin::Arguments),
     Renew(renew::Arguments),
+    Deny(deny::Arguments),
     List(list::Arguments),
     Audit(audit::Arguments),
     Gc(collect::Arguments),
@@ -62,6 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Promote(arguments) => (promote::run(arguments), Exit::Failure),
         Command::Rollback(arguments) => (rollback::run(arguments), Exit::Failure),
         Command::Pin(arguments) => (pin::run(arguments), Exit::Failure),
+        Command::Deny(arguments) => (deny::run(arguments), Exit::Failure),
         Command::Renew(arguments) => (renew::run(arguments), Exit::Failure),
         Command::List(arguments) => (list::run(arguments), Exit::Failure),
         Command::Audit(arguments) => (audit::run(arguments), Exit::Failure),

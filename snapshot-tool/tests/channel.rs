@@ -372,3 +372,38 @@ fn eventually(mut holds: impl FnMut() -> bool) {
         thread::sleep(std::time::Duration::from_millis(50));
     }
 }
+
+#[test]
+fn what_is_blocked_is_kept_apart_from_snapshots_and_every_change_is_in_the_log() {
+    let channel = Channel::new();
+    channel.run("deny add --note phishing", "link https://GO.example/pr%6Fmo").exits(0);
+    channel.run("deny add --answer 451", "host *.Evil.example").exits(0);
+    channel.run("deny add", "link go.example/promo --note phishing").exits(0);
+    channel.run("deny add", "prefix shop.example").exits(1).complains("use host");
+    channel.run("deny add", "planet mars").exits(1).complains("link, domain, host or prefix");
+    channel.run("deny add --answer 200", "host a.example").exits(2).complains("neither 410 nor 451");
+    let listed = channel.run("deny list", "").exits(0).stdout;
+    assert_eq!(listed, "410 link go.example/promo phishing\n451 host *.evil.example\n");
+    channel.publish(1, "one").exits(0);
+    channel.publish(2, "two").exits(0);
+    channel.run("rollback", "").exits(0);
+    assert_eq!(channel.run("deny list", "").exits(0).stdout, listed);
+    channel.0.write("bad.txt", "410 host a.example\n410 moon b.example\n");
+    channel.run("deny import", "bad.txt").exits(1).complains("bad.txt:2:");
+    channel.0.write("good.txt", "# imported\n410 host a.example\n410 prefix b.example/x\n");
+    channel.run("deny import", "good.txt").exits(0);
+    assert_eq!(channel.run("deny list", "").exits(0).stdout.lines().count(), 4);
+    channel.dies_at("deny-after-record", "deny add host never.example");
+    channel.run("deny remove", "host A.example.").exits(0);
+    channel.run("deny remove", "host a.example").exits(1).complains("is not blocked");
+    channel.run("deny import --replace", "good.txt").exits(0);
+    let listed = channel.run("deny list", "").exits(0).stdout;
+    assert_eq!(listed, "410 host a.example\n410 prefix b.example/x\n");
+    let audit = channel.run("audit", "").exits(0).stdout;
+    assert!(audit.contains("deny: 1 added, 0 removed") && audit.contains("– phishing"), "{audit}");
+    // Another key, an older list.
+    let path = channel.0.path("store/deny");
+    let bytes = fs::read_to_string(&path).unwrap();
+    fs::write(&path, bytes.replace("a.example", "c.example")).unwrap();
+    channel.run("deny list", "").exits(1).complains("good signatures");
+}

@@ -18,6 +18,8 @@ pub mod publish;
 pub mod renew;
 pub mod rollback;
 
+pub mod deny;
+
 pub mod audit;
 pub mod collect;
 pub mod fetch;
