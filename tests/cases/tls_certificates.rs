@@ -204,7 +204,7 @@ fn many_certificates_are_reloaded_under_load_without_a_failed_handshake() {
 fn certs_and_vitals_name_what_expires_first_and_what_cannot_be_used() {
     let authority = Authority::new();
     let site = site(&authority);
-    let short = authority.issue_for(&["soon.example"], DAY, DAY * 6);
+    let short = authority.issue_for(&["soon.example"], DAY, DAY * 6 + DAY / 2);
     short.publish(&site.certificates(), "soon");
     fs::write(site.certificates().join("bad.crt"), "junk").unwrap();
     let configuration = site.write_configuration();
@@ -215,8 +215,8 @@ fn certs_and_vitals_name_what_expires_first_and_what_cannot_be_used() {
     let finished = certs(&[]);
     assert_eq!(finished.code, Some(1));
     let soon = finished.output.lines().find(|line| line.contains("soon.example")).unwrap();
-    assert!(soon.trim_start().starts_with("4 ") && soon.contains("renew it"), "{soon}");
-    assert!(finished.output.contains("bad.crt: no certificate"), "{}", finished.output);
+    assert!(soon.trim_start().starts_with("5 ") && soon.contains("renew it"), "{soon}");
+    assert!(finished.output.contains("bad.crt: it has no private key"), "{}", finished.output);
     let listing: serde_json::Value = serde_json::from_str(&certs(&["--json"]).output).unwrap();
     assert_eq!(listing["certificates"][0]["label"], "soon");
     assert_eq!(listing["certificates"].as_array().unwrap().len(), 3);
@@ -224,10 +224,10 @@ fn certs_and_vitals_name_what_expires_first_and_what_cannot_be_used() {
     let node = site.start();
     let vitals = node.vitals().tls.unwrap();
     assert_eq!((vitals.certificates, vitals.unusable, vitals.expiring), (3, 1, 1));
-    assert_eq!((vitals.soonest_name.as_deref(), vitals.soonest_days), (Some("soon.example"), Some(4)));
+    assert_eq!((vitals.soonest_name.as_deref(), vitals.soonest_days), (Some("soon.example"), Some(5)));
     let metrics = node.metrics();
     let days = metrics.sum("carom_tls_certificate_expiry_days", &[("name", "soon.example")]);
-    assert!((4.0..5.0).contains(&days), "{days}");
+    assert!((5.0..6.0).contains(&days), "{days}");
     assert_eq!(metrics.sum("carom_tls_names_expiring", &[]), 1.0);
     assert!(node.log().contains("about to expire"), "{}", node.log());
 }
