@@ -37,6 +37,8 @@ use crate::shard::listen::Bound;
 use crate::shard::thread::{ShardThread, usable_cpus};
 use crate::snapshot::Slot;
 use crate::snapshot::store::{Opened, Store};
+use crate::tls::Acceptor;
+use crate::tls::keeper::{Keeper, Work};
 
 use descriptors::Allowance;
 use ready_file::ReadyFile;
@@ -57,8 +59,9 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     let Settings {
         node,
         listen,
+        tls,
         snapshot,
-        http,
+        http: limits,
         server,
         connections,
         admin,
@@ -74,8 +77,11 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
 
     let cpus = usable_cpus().context("cannot learn which CPUs this process may use")?;
     let shards = listen.shards.map_or(cpus.len(), |shards| shards.get() as usize);
-    let bound = Bound::new(&listen.http, shards)?;
+    let bound = Bound::new(&listen.all(), shards)?;
     let addresses = bound.addresses().to_vec();
+    let (http, https) = addresses.split_at(listen.http.len());
+    let certificates = (!https.is_empty()).then(|| Work::begin(&tls)).transpose()?;
+    let secure = certificates.as_ref().map(Work::shared);
     let admin = AdminListener::bind(&admin)?;
     // A node that was killed left its own. The addresses are ours now, so nobody else answers for this file.
     if let Some(path) = ready_file {
@@ -126,12 +132,23 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
             offenders.push(reports);
             scout
         });
+        let acceptor = match &secure {
+            Some(shared) => {
+                let tickets = Arc::clone(&shared.tickets);
+                let acceptor = Acceptor::new(&tls, Arc::clone(&shared.store), tickets);
+                Some(acceptor.context("cannot set TLS up")?)
+            }
+            None => None,
+        };
         let seed = Seed {
             index: index as u32,
-            limits: http.clone(),
+            limits: limits.clone(),
             connections: allowance.connections,
             shed_farewells_max: allowance.shed_farewells_max,
             server: server.clone().unwrap_or_default().into_bytes(),
+            plain_listeners: http.len(),
+            acceptor,
+            handshake_timeout: tls.handshake_timeout,
             slot: Arc::clone(&slot),
             stage: Arc::clone(&stage),
             counters,
@@ -150,6 +167,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     }
     drop(end);
 
+    let keeper = certificates.map(Keeper::start).transpose()?;
     let clicks: Option<ClickLog> = clicks
         .map(|prepared| prepared.start(cells.clone()))
         .transpose()
@@ -157,6 +175,9 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     let state = NodeState::new(node.name, epoch, addresses.clone(), cells);
     if let Some(clicks) = &clicks {
         state.records_clicks(clicks.facts(), clicks.ship_counts());
+    }
+    if let Some(shared) = secure {
+        state.keeps_certificates(shared.facts);
     }
     if let Some(log) = &access_log {
         state.logs_access(log.counts());
@@ -185,11 +206,11 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
         until_all_turn(&state).await?;
         state.enter(Phase::Serving);
         let admin_address = admin.address();
-        tracing::info!(http = ?addresses, admin = admin_address, shards, generation, "serving");
+        tracing::info!(?http, ?https, admin = admin_address, shards, generation, "serving");
         let ready_file = ready_file
-            .map(|path| ReadyFile::write(path, &addresses, &admin_address, generation))
+            .map(|path| ReadyFile::write(path, http, https, &admin_address, generation))
             .transpose()?;
-        let control = Control { state, stage, shards, ends, swapper, warden, access_log, drain };
+        let control = Control { state, stage, shards, ends, swapper, keeper, warden, access_log, drain };
         let result = control.run(admin, signals).await.context("the admin listener failed");
         drop(ready_file);
         result

@@ -1,6 +1,6 @@
 //! The command line of `carom`: what it accepts, and what each subcommand does.
 //!
-//! Modules in reading order: the findings of `check`, what they are found from, the guard, recorded clicks, and the log that `serve` writes.
+//! Modules in reading order: the findings of `check`, what they are found from, the guard, recorded clicks, certificates, and the log that `serve` writes.
 
 pub mod check;
 
@@ -9,6 +9,8 @@ pub mod machine;
 mod guard;
 
 mod clicks;
+
+mod certs;
 
 mod log;
 
@@ -37,7 +39,7 @@ Examples:
   carom serve                                          answer until SIGTERM
   curl -i -H 'Host: go.example' http://localhost/code  click
 
-Signals of a serving node: SIGHUP looks for a new snapshot and opens the access log again; SIGTERM and SIGINT drain.
+Signals of a serving node: SIGHUP looks for a new snapshot and for certificates, and opens the access log again; SIGTERM and SIGINT drain.
 Exit status: 0 all well, 1 an error that was named, 2 a mistake on the command line.";
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +68,15 @@ enum Command {
     /// Look at the guard at the network interface, and change it: bans, samples, explanations.
     Guard(guard::GuardArgs),
     Clicks(clicks::ClicksArgs),
+    /// List the certificates of tls.certificates, what is wrong with them, and how many days they live.
+    #[command(after_help = certs::EXAMPLES)]
+    Certs {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Write one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a configuration with every key at its default and what it means.
     #[command(after_help = CONFIG_EXAMPLES)]
     Config {
@@ -119,6 +130,7 @@ pub fn run() -> ExitCode {
         Command::Check { config, json } => check::run(&config.path, json),
         Command::Guard(args) => guard::run(args),
         Command::Clicks(args) => clicks::run(args),
+        Command::Certs { config, json } => certs::run(&config.path, json),
         Command::Config { reference: true } => print(&config::reference::markdown()),
         Command::Config { reference: false } => print(&config::reference::default_file()),
         Command::Version { json } => print(&version(&build_info::THIS, json)),

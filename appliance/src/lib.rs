@@ -15,6 +15,8 @@ pub mod http;
 
 pub mod redirect;
 
+pub mod tls;
+
 pub mod metrics;
 
 pub mod access_log;

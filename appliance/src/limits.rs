@@ -66,6 +66,31 @@ pub const BACKLOG: Bounds = Bounds::new(
 /// `listen.shards`: threads that serve; 0 means one per CPU that the process may use.
 pub const SHARDS: Bounds =
     Bounds::new(0, 1_024, "each shard takes one CPU of its own, and no supported machine has more");
+/// `tls.poll_interval_ms`; 0 means only on SIGHUP.
+pub const CERTIFICATE_POLL_MS: Bounds = Bounds::new(
+    0,
+    3_600_000,
+    "a renewed certificate that waits for more than an hour is a surprise, not a policy",
+);
+/// `tls.handshake_timeout_ms`.
+pub const HANDSHAKE_TIMEOUT_MS: Bounds = Bounds::new(
+    100,
+    60_000,
+    "a handshake takes two round trips: less loses phones on bad networks, more lets floods hold connections",
+);
+/// `tls.ticket_epoch_s`.
+pub const TICKET_EPOCH_S: Bounds = Bounds::new(
+    1,
+    302_400,
+    "nodes whose clocks differ by more than an epoch do not open each other's tickets, and no ticket may live for more \
+     than a week (RFC 8446, 4.6.1)",
+);
+/// `tls.expiry_warning_days`.
+pub const EXPIRY_WARNING_DAYS: Bounds = Bounds::new(
+    0,
+    365,
+    "0 complains when it is too late, and no public certificate lives longer than a year",
+);
 /// `snapshot.poll_interval_ms`: how often the snapshot's name is looked at; 0 means only on SIGHUP.
 pub const POLL_INTERVAL_MS: Bounds =
     Bounds::new(0, 3_600_000, "a new snapshot that waits for more than an hour is a surprise, not a policy");
@@ -189,6 +214,28 @@ pub const BAN_S: Bounds =
 pub const BANS_PER_MINUTE: Bounds =
     Bounds::new(0, 60_000, "0 only challenges, and the table of bans would fill within a minute");
 
+/// Bytes of `tls.default_certificate`: what a file name may have.
+pub const CERTIFICATE_LABEL_BYTES_MAX: usize = 255;
+/// Pairs in `tls.certificates`: 3 KB each in memory, and an issuer would need a week for more.
+pub const CERTIFICATES_MAX: usize = 200_000;
+/// Bytes of one file with a chain or a key: the longest chains have 20 KB.
+pub const PEM_FILE_BYTES_MAX: u64 = 262_144;
+/// Certificates in one chain: public issuers have one or two intermediates.
+pub const CHAIN_CERTIFICATES_MAX: usize = 10;
+/// Bytes of a record, or of a handshake message, that is not whole: a record has 16 KiB and its seal, and no client's
+/// hello is longer than that.
+pub const TLS_REST_BYTES_MAX: usize = 16_384 + 256 + 5;
+/// Bytes of the file with the secret of session tickets.
+pub const TICKET_SECRET_BYTES_MAX: u64 = 4_096;
+/// How often the keys of session tickets are looked at, whether their epoch is over.
+pub const TICKET_TURN: Duration = Duration::from_millis(1_000);
+/// Names whose expiry a scrape shows, those that end first: more would be a burden for whoever stores them.
+pub const EXPIRIES_SHOWN_MAX: usize = 200;
+/// Unusable certificates that are logged one by one; the rest are counted.
+pub const FLAWS_LOGGED_MAX: usize = 20;
+/// How long one turn of a shard may go on with handshakes that need public-key operations while others wait. Requests on
+/// open connections wait for no more than this and one handshake.
+pub const HANDSHAKES_PER_TURN: Duration = Duration::from_micros(1_000);
 /// Interfaces in `guard.interfaces`.
 pub const INTERFACES_MAX: usize = 16;
 /// Bytes of an interface's name: IFNAMSIZ less its final zero.
@@ -369,6 +416,7 @@ pub const GUARD_FACTS: Duration = Duration::from_secs(1);
 /// How often the guard's thread makes room by removing bans that have expired.
 pub const BAN_SWEEP: Duration = Duration::from_secs(30);
 
+const _: () = assert!(TLS_REST_BYTES_MAX * 3 / 2 < READ_BYTES_MAX, "a read brings more than what is kept");
 const _: () = assert!(HEAD_BYTES.max >= TARGET_BYTES.max, "a target fits into a head");
 
 impl Default for HttpLimits {

@@ -40,6 +40,12 @@ mod anycast;
 
 mod clicks;
 
+mod tls;
+
+mod tls_certificates;
+
+mod tls_tickets;
+
 mod anycast_lab;
 
 mod anycast_faults;

@@ -34,17 +34,23 @@ pub mod reply;
 
 pub mod peer;
 
+pub mod authority;
+
+pub mod secure;
+
 pub mod load;
 
 pub mod broker;
 
 pub mod topology;
 
+pub use authority::Authority;
 pub use links::{Domains, Row};
 pub use metrics::Metrics;
 pub use network::Namespace;
 pub use node::Node;
 pub use peer::Peer;
 pub use reply::Reply;
+pub use secure::{SecurePeer, Trust};
 pub use site::Site;
 pub use wait::{SOON, eventually};

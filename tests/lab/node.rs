@@ -21,6 +21,7 @@ use crate::wait::{SOON, eventually};
 pub struct Node {
     process: Process,
     http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
     admin: Admin,
 }
 
@@ -36,10 +37,13 @@ impl Node {
         });
         let ready: serde_json::Value = serde_json::from_str(&text).expect("the ready file is JSON");
         assert_eq!(ready["pid"], process.id(), "the ready file names the process");
-        let http = ready["http"].as_array().expect("http is a list");
-        let http = http.iter().map(|address| address.as_str().unwrap().parse().unwrap()).collect();
+        let addresses = |key: &str| {
+            let list = ready[key].as_array().expect("addresses are a list");
+            list.iter().map(|address| address.as_str().unwrap().parse().unwrap()).collect()
+        };
+        let (http, https) = (addresses("http"), addresses("https"));
         let admin = Admin::at(ready["admin"].as_str().expect("admin is a text"));
-        Self { process, http, admin }
+        Self { process, http, https, admin }
     }
 
     /// Its process.
@@ -65,6 +69,11 @@ impl Node {
     /// The traffic address of IPv4.
     pub fn address(&self) -> SocketAddr {
         self.http[0]
+    }
+
+    /// The first address of HTTPS.
+    pub fn secure_address(&self) -> SocketAddr {
+        self.https[0]
     }
 
     /// A new connection.

@@ -92,6 +92,21 @@ impl Site {
         self
     }
 
+    /// With HTTPS on a free port, and a directory of certificates that is empty.
+    pub fn with_https(self) -> Self {
+        fs::create_dir(self.certificates()).unwrap();
+        let certificates = format!("{:?}", self.certificates());
+        self.set("listen", "https", r#"["127.0.0.1:0"]"#)
+            .set("tls", "certificates", certificates)
+            // Cases say when to look.
+            .set("tls", "poll_interval_ms", 0)
+    }
+
+    /// Where certificates are.
+    pub fn certificates(&self) -> PathBuf {
+        self.path().join("certificates")
+    }
+
     /// With a limit on the descriptors of the node.
     pub fn descriptors_max(self, descriptors: u64) -> Self {
         Self { descriptors_max: Some(descriptors), ..self }

@@ -14,6 +14,7 @@ pub(super) struct ReadyFile(PathBuf);
 struct Content<'a> {
     pid: u32,
     http: &'a [SocketAddr],
+    https: &'a [SocketAddr],
     admin: &'a str,
     generation: u64,
 }
@@ -29,10 +30,11 @@ impl ReadyFile {
     pub(super) fn write(
         path: &Path,
         http: &[SocketAddr],
+        https: &[SocketAddr],
         admin: &str,
         generation: u64,
     ) -> anyhow::Result<Self> {
-        let content = Content { pid: std::process::id(), http, admin, generation };
+        let content = Content { pid: std::process::id(), http, https, admin, generation };
         let mut text = serde_json::to_string(&content).expect("numbers and strings are JSON");
         text.push('\n');
         let mut temporary = path.as_os_str().to_owned();
@@ -60,13 +62,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ready.json");
         let http = ["127.0.0.1:8080".parse().unwrap(), "[::1]:8080".parse().unwrap()];
-        let file = ReadyFile::write(&path, &http, "unix:/run/carom.sock", 7).unwrap();
+        let file = ReadyFile::write(&path, &http, &http[..1], "unix:/run/carom.sock", 7).unwrap();
         let read: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert_eq!(
             read,
             serde_json::json!({
                 "pid": std::process::id(),
                 "http": ["127.0.0.1:8080", "[::1]:8080"],
+                "https": ["127.0.0.1:8080"],
                 "admin": "unix:/run/carom.sock",
                 "generation": 7,
             })
@@ -80,7 +83,7 @@ mod tests {
     fn the_file_of_a_node_that_was_killed_goes_and_a_missing_one_is_no_error() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ready.json");
-        std::mem::forget(ReadyFile::write(&path, &[], "", 1).unwrap());
+        std::mem::forget(ReadyFile::write(&path, &[], &[], "", 1).unwrap());
         ReadyFile::remove_stale(&path);
         assert!(!path.exists());
         ReadyFile::remove_stale(&path);
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_there_is_named() {
-        let error = ReadyFile::write(Path::new("/nonexistent/ready"), &[], "", 0).err().unwrap();
+        let error = ReadyFile::write(Path::new("/nonexistent/ready"), &[], &[], "", 0).err().unwrap();
         assert!(error.to_string().contains("/nonexistent/ready"), "{error}");
     }
 }

@@ -171,7 +171,8 @@ fn no_ring(ring_error: &str) -> Finding {
 
 fn privileged_port(settings: &Settings, machine: &Machine) -> Option<Finding> {
     let start = machine.unprivileged_port_start?;
-    let low = settings.listen.http.iter().find(|address| (1..start).contains(&u64::from(address.port())))?;
+    let low = settings.listen.all();
+    let low = low.iter().find(|address| (1..start).contains(&u64::from(address.port())))?;
     (!machine.may_bind_any_port).then(|| {
         error(
             "listen.http",
@@ -220,7 +221,7 @@ fn too_little_memory_to_lock(
 
 fn too_few_descriptors(settings: &Settings, machine: &Machine) -> Option<Finding> {
     let shards = settings.listen.shards.map_or(machine.cpus as u64, |shards| u64::from(shards.get()));
-    let per_shard = settings.connections.per_shard_max + SHED_FAREWELLS_MAX + settings.listen.http.len();
+    let per_shard = settings.connections.per_shard_max + SHED_FAREWELLS_MAX + settings.listen.all().len();
     let needed = shards * (per_shard as u64 + DESCRIPTORS_PER_SHARD) + DESCRIPTORS_RESERVED;
     // Round up: standard streams and files of the start need some too.
     let needed = (needed + 64).next_multiple_of(1_024);

@@ -103,7 +103,7 @@ fn absent_addresses(settings: &Settings) -> Vec<SocketAddr> {
     let absent = |ip: IpAddr| {
         UdpSocket::bind((ip, 0)).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
     };
-    settings.listen.http.iter().copied().chain(admin).filter(|address| absent(address.ip())).collect()
+    settings.listen.all().into_iter().chain(admin).filter(|address| absent(address.ip())).collect()
 }
 
 fn directories(settings: &Settings, state_dir: PathBuf) -> Vec<Directory> {

@@ -150,6 +150,7 @@ pub const fn recorded_as(outcome: Outcome) -> Option<clicks::Outcome> {
         Outcome::Canary
         | Outcome::NulInPath
         | Outcome::UnknownHost
+        | Outcome::Misdirected
         | Outcome::Options
         | Outcome::MethodNotAllowed
         | Outcome::NoSnapshot => None,

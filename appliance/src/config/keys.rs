@@ -10,21 +10,14 @@ use ebpf_loader::Cidr;
 use ebpf_loader::abi::Mode;
 
 use super::file::configuration;
-use super::settings::{AdminAddress, HostName, LogFormat, LogLevel, LogTarget, PathPattern};
-use super::value::TextRule;
+use super::settings::{AdminAddress, HostName, LogFormat, LogLevel, LogTarget, PathPattern, TlsVersion};
+use super::value::{AddressRule, TextRule};
 use clicks::policy::AddressPolicy;
 use clicks::spool::WhenFull;
 
 use crate::clicks::ship::Receiver;
 use crate::limits::{
-    BACKLOG, BAN_S, BANS_PER_MINUTE, BODY_DISCARD_BYTES, CLICK_RING_BYTES, CLICK_SYNC_MS, CLICKS_EVERY,
-    CONNECTIONS_PER_SHARD, CONNECTIONS_PER_SOURCE, DOMAINS_IN_METRICS, DRAIN_ANNOUNCE_MS, DRAIN_DEADLINE_MS,
-    EVENTS_PER_S, EXEMPT_NETWORKS_MAX, FIELDS, HEAD_BYTES, HEADER_TIMEOUT_MS, IDLE_TIMEOUT_MS, IGNORED_MAX,
-    INTERFACES_MAX, KEEP_SHIPPED_S, LEASE_MS, LIST_FILES_MAX, NODE_CONNECTIONS_PER_S, NODE_NAME_BYTES_MAX,
-    PARAMETER_BYTES_MAX, POINTS, POLICY_DOMAINS_MAX, POLL_INTERVAL_MS, PROTECTED_NETWORKS_MAX,
-    REQUESTS_PER_CONNECTION, SAMPLE_EVERY, SCANNER_HALF_LIFE_S, SCANNER_THRESHOLD, SEGMENTS_PER_S,
-    SERVER_BYTES_MAX, SHARDS, SHIP_TIMEOUT_MS, SNAPSHOTS_KEPT, SOURCE_CONNECTIONS_PER_S, SPOOL_BYTES,
-    TARGET_BYTES, TEXT_BYTES_MAX, VIPS_MAX, WRITE_TIMEOUT_MS,
+    BACKLOG, BANS_PER_MINUTE, BAN_S, BODY_DISCARD_BYTES, CERTIFICATE_LABEL_BYTES_MAX, CERTIFICATE_POLL_MS, CLICKS_EVERY, CLICK_RING_BYTES, CLICK_SYNC_MS, CONNECTIONS_PER_SHARD, CONNECTIONS_PER_SOURCE, DOMAINS_IN_METRICS, DRAIN_ANNOUNCE_MS, DRAIN_DEADLINE_MS, EVENTS_PER_S, EXEMPT_NETWORKS_MAX, EXPIRY_WARNING_DAYS, FIELDS, HANDSHAKE_TIMEOUT_MS, HEADER_TIMEOUT_MS, HEAD_BYTES, IDLE_TIMEOUT_MS, IGNORED_MAX, INTERFACES_MAX, KEEP_SHIPPED_S, LEASE_MS, LIST_FILES_MAX, NODE_CONNECTIONS_PER_S, NODE_NAME_BYTES_MAX, PARAMETER_BYTES_MAX, POINTS, POLICY_DOMAINS_MAX, POLL_INTERVAL_MS, PROTECTED_NETWORKS_MAX, REQUESTS_PER_CONNECTION, SAMPLE_EVERY, SCANNER_HALF_LIFE_S, SCANNER_THRESHOLD, SEGMENTS_PER_S, SERVER_BYTES_MAX, SHARDS, SHIP_TIMEOUT_MS, SNAPSHOTS_KEPT, SOURCE_CONNECTIONS_PER_S, SPOOL_BYTES, TARGET_BYTES, TEXT_BYTES_MAX, TICKET_EPOCH_S, VIPS_MAX, WRITE_TIMEOUT_MS,
 };
 
 /// A name without control characters.
@@ -48,6 +41,13 @@ const PARAMETER: TextRule = TextRule {
     allows: |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
 };
 
+/// The name of a pair of files, without directory and ending; or nothing.
+const CERTIFICATE_LABEL: TextRule = TextRule {
+    bytes_max: CERTIFICATE_LABEL_BYTES_MAX,
+    alphabet: " without a slash or control characters",
+    allows: |text| !text.chars().any(|char| char == '/' || char.is_control()),
+};
+
 /// The value of a field (RFC 9110, 5.5), limited to ASCII.
 const FIELD_VALUE: TextRule = TextRule {
     bytes_max: SERVER_BYTES_MAX,
@@ -67,11 +67,35 @@ configuration! {
     /// Where traffic arrives, and how many shards serve it.
     listen: ListenKeys {
         /// Addresses of plain HTTP. Sockets for IPv6 take no IPv4 traffic: name both families. Port 0: any free port.
-        http: Vec<SocketAddr> = ["0.0.0.0:80", "[::]:80"], ();
+        http: Vec<SocketAddr> = ["0.0.0.0:80", "[::]:80"], AddressRule { count_min: 1 };
+        /// Addresses of HTTPS; certificates come from section tls. Empty: no HTTPS.
+        https: Vec<SocketAddr> = [], AddressRule { count_min: 0 };
         /// Connections that wait to be accepted, per address and shard. The kernel cuts it to net.core.somaxconn.
         backlog: u64 = 4096, BACKLOG;
         /// How many shards serve, each on a CPU of its own. 0: one per CPU that the process may use.
         shards: u64 = 0, SHARDS;
+    }
+
+    /// HTTPS on the addresses of listen.https. Nothing of this section matters without them.
+    tls: TlsKeys {
+        /// Directory of certificates: NAME.crt or NAME.pem (the chain) with NAME.key beside it, or NAME/fullchain.pem with
+        /// NAME/privkey.pem. A file that is no good is named in the log, and takes no other down.
+        certificates: PathBuf = "/etc/carom/certificates", ();
+        /// How often the directory is looked at for changes, in milliseconds. 0: on SIGHUP only.
+        poll_interval_ms: u64 = 5000, CERTIFICATE_POLL_MS;
+        /// The NAME of the certificate for clients that ask for an unknown host, or for none. Empty: they are refused.
+        default_certificate: String = "", CERTIFICATE_LABEL;
+        /// The oldest version of TLS that is spoken.
+        min_version: TlsVersion = "1.2", ();
+        /// How long a client may take to complete its handshake, in milliseconds.
+        handshake_timeout_ms: u64 = 5000, HANDSHAKE_TIMEOUT_MS;
+        /// File with the secret from which all nodes derive the keys of session tickets: 32 bytes or more, the same on every
+        /// node. SIGHUP reads it again. Empty: the node makes its own, and sessions are resumed on this node only.
+        ticket_secret: Option<PathBuf> = "", ();
+        /// How long one key seals tickets, in seconds; the same on every node. Tickets are opened for one more.
+        ticket_epoch_s: u64 = 3600, TICKET_EPOCH_S;
+        /// Days before its end from which a certificate is complained about in the log, in metrics and in vitals.
+        expiry_warning_days: u64 = 14, EXPIRY_WARNING_DAYS;
     }
 
     /// Which links are served.

@@ -19,6 +19,8 @@ pub struct Settings {
     pub node: Node,
     /// Where traffic arrives.
     pub listen: Listen,
+    /// Certificates, versions and tickets of HTTPS.
+    pub tls: Tls,
     /// Which links are served.
     pub snapshot: Snapshot,
     /// What one connection may cost.
@@ -67,10 +69,49 @@ pub struct Node {
 pub struct Listen {
     /// Addresses of plain HTTP: at least one, none twice. IPv6 sockets are V6ONLY.
     pub http: Vec<SocketAddr>,
+    /// Addresses of HTTPS: none twice, none among those of plain HTTP; often none at all.
+    pub https: Vec<SocketAddr>,
     /// Length of each listener's accept queue.
     pub backlog: u32,
     /// How many shards; `None`: one per CPU that the process may use.
     pub shards: Option<NonZeroU32>,
+}
+
+impl Listen {
+    /// Every address of traffic: plain HTTP, then HTTPS.
+    pub fn all(&self) -> Vec<SocketAddr> {
+        self.http.iter().chain(&self.https).copied().collect()
+    }
+}
+
+/// Section `[tls]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Directory of certificates. Absolute.
+    pub certificates: PathBuf,
+    /// How often it is looked at; `None`: on SIGHUP only.
+    pub poll_interval: Option<Duration>,
+    /// The pair for clients that name no host, or an unknown one; `None`: they are refused.
+    pub default_certificate: Option<String>,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// How long a client may take to complete its handshake.
+    pub handshake_timeout: Duration,
+    /// File of the fleet's secret for tickets; `None`: the node makes its own.
+    pub ticket_secret: Option<PathBuf>,
+    /// How long one key seals tickets.
+    pub ticket_epoch: Duration,
+    /// Days before its end from which a certificate is complained about.
+    pub expiry_warning_days: u32,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2, for clients from before 2018.
+    Tls12,
+    /// 1.3.
+    Tls13,
 }
 
 /// Section `[snapshot]`.

@@ -10,12 +10,12 @@ use ebpf_loader::{Limit, Modes};
 use super::file::Lines;
 use super::keys::{
     AccessLogKeys, AdminKeys, DrainKeys, File, GuardKeys, HttpKeys, LimitKeys, ListenKeys, LogKeys, NodeKeys,
-    ScannerKeys, SnapshotKeys,
+    ScannerKeys, SnapshotKeys, TlsKeys,
 };
 use super::problem::Problem;
 use super::settings::{
     AccessLog, AdminAddress, Drain, Guard, Listen, Log, Node, Penalties, Scanners, Scoring, Settings,
-    Snapshot,
+    Snapshot, Tls,
 };
 use super::settle_clicks as clicks;
 use crate::limits::{ConnectionLimits, HttpLimits};
@@ -25,6 +25,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
     let File {
         node,
         listen,
+        tls,
         snapshot,
         http,
         limits,
@@ -44,12 +45,13 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
     let clicks = clicks::settle_clicks(clicks, ship, &node.state_dir);
     let privacy = clicks::settle_privacy(privacy);
     problems.extend(target_over_head(&http, lines));
+    problems.extend(https_on_http(&listen, lines));
     problems.extend(admin_on_traffic(&admin, &listen, lines));
     problems.extend(admin_in_public(&admin, lines));
 
     let NodeKeys { name, state_dir } = node;
     let name = if name.is_empty() { host_name.to_owned() } else { name };
-    let ListenKeys { http: addresses, backlog, shards } = listen;
+    let ListenKeys { http: addresses, https, backlog, shards } = listen;
     let SnapshotKeys { path, poll_interval_ms, lock_memory, keep } = snapshot;
     let HttpKeys {
         header_timeout_ms,
@@ -70,7 +72,13 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
 
     Settings {
         node: Node { name, state_dir },
-        listen: Listen { http: addresses, backlog: narrow(backlog), shards: NonZeroU32::new(narrow(shards)) },
+        listen: Listen {
+            http: addresses,
+            https,
+            backlog: narrow(backlog),
+            shards: NonZeroU32::new(narrow(shards)),
+        },
+        tls: settle_tls(tls),
         snapshot: Snapshot {
             path,
             poll_interval: (poll_interval_ms > 0).then(|| Duration::from_millis(poll_interval_ms)),
@@ -104,6 +112,29 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
         },
         guard: settle_guard(guard),
         scanners: settle_scanners(scanners),
+    }
+}
+
+fn settle_tls(keys: TlsKeys) -> Tls {
+    let TlsKeys {
+        certificates,
+        poll_interval_ms,
+        default_certificate,
+        min_version,
+        handshake_timeout_ms,
+        ticket_secret,
+        ticket_epoch_s,
+        expiry_warning_days,
+    } = keys;
+    Tls {
+        certificates,
+        poll_interval: (poll_interval_ms > 0).then(|| Duration::from_millis(poll_interval_ms)),
+        default_certificate: Some(default_certificate).filter(|label| !label.is_empty()),
+        min_version,
+        handshake_timeout: Duration::from_millis(handshake_timeout_ms),
+        ticket_secret,
+        ticket_epoch: Duration::from_secs(ticket_epoch_s),
+        expiry_warning_days: narrow(expiry_warning_days),
     }
 }
 
@@ -233,7 +264,7 @@ fn target_over_head(http: &HttpKeys, lines: &Lines) -> Option<Problem> {
 
 fn admin_on_traffic(admin: &AdminKeys, listen: &ListenKeys, lines: &Lines) -> Option<Problem> {
     let AdminAddress::Tcp(address) = admin.listen else { return None };
-    let traffic = listen.http.iter().find(|traffic| overlap(**traffic, address))?;
+    let traffic = listen.http.iter().chain(&listen.https).find(|traffic| overlap(**traffic, address))?;
     Some(Problem {
         line: lines.of("admin", "listen").or(lines.of("listen", "http")),
         key: "admin.listen".into(),
@@ -243,6 +274,18 @@ fn admin_on_traffic(admin: &AdminKeys, listen: &ListenKeys, lines: &Lines) -> Op
             traffic.to_string()
         ),
         fix: "write another port".into(),
+    })
+}
+
+fn https_on_http(listen: &ListenKeys, lines: &Lines) -> Option<Problem> {
+    let is_taken = |secure: &&SocketAddr| listen.http.iter().any(|plain| overlap(*plain, **secure));
+    let taken = listen.https.iter().find(is_taken)?;
+    Some(Problem {
+        line: lines.of("listen", "https"),
+        key: "listen.https".into(),
+        found: format!("{:?}", taken.to_string()),
+        expected: "listen.http has it, and one port speaks one protocol".into(),
+        fix: "write another port, usually 443".into(),
     })
 }
 

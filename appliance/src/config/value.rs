@@ -10,7 +10,7 @@ use ebpf_loader::abi::Mode;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::settings::{AdminAddress, LogFormat, LogLevel, LogTarget};
+use super::settings::{AdminAddress, LogFormat, LogLevel, LogTarget, TlsVersion};
 use crate::clicks::ship::Receiver;
 use crate::limits::{Bounds, LISTEN_ADDRESSES_MAX, SOCKET_PATH_BYTES_MAX, TEXT_BYTES_MAX};
 
@@ -183,16 +183,37 @@ pub(super) fn absolute(written: &Spanned<DeValue<'_>>, text: &str) -> Result<Pat
     Ok(PathBuf::from(text))
 }
 
-impl Value for Vec<SocketAddr> {
+impl Value for Option<PathBuf> {
     type Rule = ();
 
     fn read(written: &Spanned<DeValue<'_>>, (): ()) -> Result<Self, Vec<Wrong>> {
+        match written.get_ref() {
+            DeValue::String(text) if text.is_empty() => Ok(None),
+            _ => PathBuf::read(written, ()).map(Some),
+        }
+    }
+
+    fn expected((): ()) -> String {
+        "an absolute path, or \"\" for none".into()
+    }
+}
+
+/// How many addresses a list may have.
+#[derive(Clone, Copy)]
+pub(super) struct AddressRule {
+    pub(super) count_min: usize,
+}
+
+impl Value for Vec<SocketAddr> {
+    type Rule = AddressRule;
+
+    fn read(written: &Spanned<DeValue<'_>>, rule: AddressRule) -> Result<Self, Vec<Wrong>> {
         let entries = match written.get_ref() {
             DeValue::Array(entries) => entries,
             DeValue::String(text) => return Wrong::new(written).fixed_by(format!("write [{text:?}]")).one(),
             _ => return Wrong::new(written).one(),
         };
-        if entries.is_empty() {
+        if entries.len() < rule.count_min {
             return Wrong { found: "an empty list".into(), ..Wrong::new(written) }
                 .fixed_by("write at least one address")
                 .one();
@@ -221,9 +242,9 @@ impl Value for Vec<SocketAddr> {
         if wrong.is_empty() { Ok(addresses) } else { Err(wrong) }
     }
 
-    fn expected((): ()) -> String {
+    fn expected(AddressRule { count_min }: AddressRule) -> String {
         format!(
-            "a list of 1 to {LISTEN_ADDRESSES_MAX} addresses with ports, such as \"192.0.2.1:80\" or \"[2001:db8::1]:80\""
+            "a list of {count_min} to {LISTEN_ADDRESSES_MAX} addresses with ports, such as \"192.0.2.1:80\" or \"[2001:db8::1]:80\""
         )
     }
 }
@@ -356,6 +377,20 @@ impl Value for LogLevel {
 
     fn expected((): ()) -> String {
         either(LOG_LEVELS)
+    }
+}
+
+const TLS_VERSIONS: &[(&str, TlsVersion)] = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+
+impl Value for TlsVersion {
+    type Rule = ();
+
+    fn read(written: &Spanned<DeValue<'_>>, (): ()) -> Result<Self, Vec<Wrong>> {
+        choice(written, TLS_VERSIONS)
+    }
+
+    fn expected((): ()) -> String {
+        either(TLS_VERSIONS)
     }
 }
 

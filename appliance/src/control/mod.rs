@@ -24,6 +24,7 @@ use crate::access_log::AccessLog;
 use crate::config::settings;
 use crate::guard::Warden;
 use crate::shard::thread::ShardEnd;
+use crate::tls::keeper::Keeper;
 
 use admin::AdminListener;
 use drain::{Drained, StageCell};
@@ -43,6 +44,8 @@ pub struct Control {
     pub ends: UnboundedReceiver<ShardEnd>,
     /// Looks for new snapshots.
     pub swapper: Swapper,
+    /// Keeps certificates fresh, where HTTPS is served.
+    pub keeper: Option<Keeper>,
     /// Watches over the guard, and reads its lists again on SIGHUP.
     pub warden: Warden,
     /// Opened again on SIGHUP.
@@ -73,7 +76,8 @@ impl Control {
     ///
     /// The admin listener fails at its start.
     pub async fn run(self, admin: AdminListener, signals: Signals) -> io::Result<(Ended, Option<AccessLog>)> {
-        let Self { state, stage, shards, mut ends, swapper, warden, access_log, drain: settings } = self;
+        let Self { state, stage, shards, mut ends, swapper, keeper, warden, access_log, drain: settings } =
+            self;
         let (end_admin, mut admin_ended) = watch::channel(false);
         let mut admin = tokio::spawn(admin::serve(admin, Arc::clone(&state), async move {
             let _ = admin_ended.changed().await;
@@ -86,6 +90,9 @@ impl Control {
                     Asked::Reload => {
                         tracing::info!("reload asked for");
                         swapper.reload();
+                        if let Some(keeper) = &keeper {
+                            keeper.reload();
+                        }
                         warden.reload();
                         if let Some(log) = &access_log {
                             log.reopen();

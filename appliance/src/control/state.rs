@@ -16,6 +16,7 @@ use crate::limits::SHARD_STALL;
 use crate::metrics::reason::reasons;
 use crate::metrics::{Reason as _, ShardCells, Swap};
 use crate::redirect::Outcome;
+use crate::tls::keeper::TlsFacts;
 
 /// Where a node is in its life. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +76,7 @@ pub struct NodeState {
     access_log: OnceLock<Arc<AccessCounts>>,
     clicks: OnceLock<(Arc<ClickFacts>, Arc<ShipCounts>)>,
     guard: ArcSwapOption<GuardFacts>,
+    tls: OnceLock<Arc<ArcSwapOption<TlsFacts>>>,
 }
 
 impl NodeState {
@@ -99,6 +101,7 @@ impl NodeState {
             access_log: OnceLock::new(),
             clicks: OnceLock::new(),
             guard: ArcSwapOption::empty(),
+            tls: OnceLock::new(),
         })
     }
 
@@ -196,6 +199,16 @@ impl NodeState {
         self.clicks.get().map(|(facts, ship)| (facts.as_ref(), ship.as_ref()))
     }
 
+    /// Makes what is known about certificates visible. The first call counts.
+    pub fn keeps_certificates(&self, facts: Arc<ArcSwapOption<TlsFacts>>) {
+        let _ = self.tls.set(facts);
+    }
+
+    /// What is known about certificates and tickets; `None` where HTTPS is not served.
+    pub fn tls(&self) -> Option<Arc<TlsFacts>> {
+        self.tls.get().and_then(|facts| facts.load_full())
+    }
+
     /// Says what is known about the guard now.
     pub fn guards(&self, facts: GuardFacts) {
         self.guard.store(Some(Arc::new(facts)));
@@ -263,6 +276,7 @@ impl NodeState {
             },
             shards: self.shards.iter().map(|cells| shard_vitals(cells, now)).collect(),
             guard: self.guard().map(|facts| facts.vitals(now)),
+            tls: self.tls().map(|facts| facts.vitals(unix_s as i64)),
         }
     }
 }

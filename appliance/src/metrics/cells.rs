@@ -13,6 +13,7 @@ use crate::clicks::Handed;
 use crate::http::Refusal;
 use crate::redirect::Outcome;
 use crate::scanners::scout::Noted;
+use crate::tls::{Handshake, HandshakeFailure};
 
 use super::counters::{Closed, Shed, StatusClass};
 use super::histogram::{Distribution, Histogram};
@@ -57,6 +58,10 @@ pub struct ShardCells {
     shed: [Cell; Shed::COUNT],
     requests: [[Cell; StatusClass::COUNT]; Outcome::COUNT],
     refusals: [Cell; Refusal::COUNT],
+    handshakes: [Cell; Handshake::COUNT],
+    handshakes_post_quantum: Cell,
+    handshake_failures: [Cell; HandshakeFailure::COUNT],
+    handshakes_waiting: Cell,
     bytes_in: Cell,
     bytes_out: Cell,
     access_records: Cell,
@@ -82,6 +87,10 @@ impl ShardCells {
             shed: [const { Cell::new() }; Shed::COUNT],
             requests: [const { [const { Cell::new() }; StatusClass::COUNT] }; Outcome::COUNT],
             refusals: [const { Cell::new() }; Refusal::COUNT],
+            handshakes: [const { Cell::new() }; Handshake::COUNT],
+            handshakes_post_quantum: Cell::new(),
+            handshake_failures: [const { Cell::new() }; HandshakeFailure::COUNT],
+            handshakes_waiting: Cell::new(),
             bytes_in: Cell::new(),
             bytes_out: Cell::new(),
             access_records: Cell::new(),
@@ -156,6 +165,26 @@ impl ShardCells {
     /// Requests that were refused for this reason.
     pub fn refusals(&self, reason: Refusal) -> u64 {
         self.refusals[reason.index()].get()
+    }
+
+    /// TLS handshakes that were completed so.
+    pub fn handshakes(&self, handshake: Handshake) -> u64 {
+        self.handshakes[handshake.index()].get()
+    }
+
+    /// Completed TLS handshakes whose key exchange withstands quantum computers.
+    pub fn handshakes_post_quantum(&self) -> u64 {
+        self.handshakes_post_quantum.get()
+    }
+
+    /// TLS handshakes that failed so.
+    pub fn handshake_failures(&self, failure: HandshakeFailure) -> u64 {
+        self.handshake_failures[failure.index()].get()
+    }
+
+    /// TLS handshakes that waited for the next turn when the last one ended.
+    pub fn handshakes_waiting(&self) -> u64 {
+        self.handshakes_waiting.get()
     }
 
     /// Bytes read from clients.
@@ -259,6 +288,25 @@ impl ShardCounters {
     #[inline]
     pub fn refused(&self, reason: Refusal) {
         self.cells.refusals[reason.index()].add(1);
+    }
+
+    /// A TLS handshake was completed.
+    #[inline]
+    pub fn handshake_done(&self, handshake: Handshake, is_post_quantum: bool) {
+        self.cells.handshakes[handshake.index()].add(1);
+        self.cells.handshakes_post_quantum.add(u64::from(is_post_quantum));
+    }
+
+    /// A TLS handshake failed; its connection is counted as closed besides.
+    #[inline]
+    pub fn handshake_failed(&self, failure: HandshakeFailure) {
+        self.cells.handshake_failures[failure.index()].add(1);
+    }
+
+    /// So many TLS handshakes wait for the next turn.
+    #[inline]
+    pub fn handshakes_waiting(&self, handshakes: u64) {
+        self.cells.handshakes_waiting.set(handshakes);
     }
 
     /// A read from a client's socket returned so many bytes.

@@ -54,6 +54,10 @@ reasons! {
         WriteTimeout => "write_timeout",
         /// The client went away in the middle of a request head or body.
         Truncated => "truncated",
+        /// The TLS handshake was not completed; `carom_tls_handshake_failures_total` says why.
+        Handshake => "handshake",
+        /// What came behind a handshake was no TLS, or the client ended it with an alert.
+        TlsRecords => "tls_records",
         /// The socket failed, usually because the client or a middlebox reset the connection.
         SocketError => "socket_error",
         /// The node is draining and the connection ended in order.

@@ -8,7 +8,7 @@ use super::counters::{Closed, Shed, StatusClass, Swap};
 use super::histogram::Distribution;
 use super::process::Process;
 use super::reason::Reason;
-use super::{clicks_families, guard_families};
+use super::{clicks_families, guard_families, tls_families};
 use crate::access_log::writer::AccessCounts;
 use crate::build_info::{self, BuildInfo};
 use crate::control::state::{NodeState, Phase, SnapshotFacts, UnreadyReason};
@@ -92,7 +92,7 @@ impl Scrape {
         self.state.shards().iter().map(|cells| read(cells)).sum()
     }
 
-    fn per_shard(&self, read: impl Fn(&ShardCells) -> Option<f64>) -> Vec<Sample> {
+    pub(super) fn per_shard(&self, read: impl Fn(&ShardCells) -> Option<f64>) -> Vec<Sample> {
         let sample = |cells: &ShardCells| {
             Some(Sample { labels: vec![cells.index().to_string()], value: Value::Number(read(cells)?) })
         };
@@ -135,11 +135,16 @@ impl Scrape {
     }
 }
 
-const SHARD: &[Label] = &[Label { name: "shard", values: Values::Open("index of the shard, from 0") }];
+pub(super) const SHARD: &[Label] =
+    &[Label { name: "shard", values: Values::Open("index of the shard, from 0") }];
 
 /// Every metric, in the order of the reference.
 pub(super) fn all() -> impl Iterator<Item = &'static Family> {
-    FAMILIES.iter().chain(guard_families::FAMILIES).chain(clicks_families::FAMILIES)
+    FAMILIES
+        .iter()
+        .chain(tls_families::FAMILIES)
+        .chain(guard_families::FAMILIES)
+        .chain(clicks_families::FAMILIES)
 }
 
 /// Metrics of the node itself.

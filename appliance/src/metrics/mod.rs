@@ -19,6 +19,8 @@ mod guard_families;
 
 mod clicks_families;
 
+mod tls_families;
+
 pub mod exposition;
 
 pub mod reference;

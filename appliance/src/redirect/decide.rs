@@ -52,6 +52,11 @@ impl Decision<'_> {
         Self::without_location(Outcome::NoSnapshot)
     }
 
+    /// The decision for a host that the certificate of the connection does not cover.
+    pub fn misdirected() -> Self {
+        Self::without_location(Outcome::Misdirected)
+    }
+
     fn without_location(outcome: Outcome) -> Self {
         let status =
             outcome.status().expect("the outcomes without a status of their own are made by `redirect`");

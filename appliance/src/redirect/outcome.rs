@@ -29,6 +29,9 @@ reasons! {
         Deleted => "deleted",
         /// The snapshot has no such domain, or an HTTP/1.0 request named none: 421.
         UnknownHost => "unknown_host",
+        /// The certificate of the connection does not cover the host of the request: 421, and the client asks again on a
+        /// connection of its own (RFC 9110, 15.5.20).
+        Misdirected => "misdirected",
         /// OPTIONS was answered: 204.
         Options => "options",
         /// The method is not one that a redirect answers: 405.
@@ -51,7 +54,7 @@ impl Outcome {
             Self::NotFound | Self::ImpossibleCode | Self::NotYetActive => Some(404),
             Self::MethodNotAllowed => Some(405),
             Self::Expired | Self::Deleted => Some(410),
-            Self::UnknownHost => Some(421),
+            Self::UnknownHost | Self::Misdirected => Some(421),
             Self::CorruptRecord => Some(500),
             Self::NoSnapshot => Some(503),
         }
@@ -70,6 +73,7 @@ impl Outcome {
             Self::Expired => "link has expired\n",
             Self::Deleted => "link was deleted\n",
             Self::UnknownHost => "unknown host\n",
+            Self::Misdirected => "this connection is for other hosts\n",
             Self::MethodNotAllowed => "method not allowed\n",
             Self::CorruptRecord => "internal error\n",
             Self::NoSnapshot => "not ready\n",

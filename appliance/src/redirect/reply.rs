@@ -52,6 +52,7 @@ pub fn render(
         | Outcome::Expired
         | Outcome::Deleted
         | Outcome::UnknownHost
+        | Outcome::Misdirected
         | Outcome::CorruptRecord => {}
     }
     match (closing, head.version) {
@@ -85,6 +86,18 @@ pub fn render_refusal(reason: Refusal, stamp: &Stamp<'_>, output: &mut Vec<u8>) 
         append_cache_control(CacheControl::NoStore, output);
         output.extend_from_slice(b"Connection: close\r\nContent-Length: 0\r\n\r\n");
     }
+}
+
+/// Appends the reply to plain HTTP on a port of HTTPS: 400 with a text for people, and `Connection: close`.
+#[cold]
+pub fn render_plain_on_secure(stamp: &Stamp<'_>, output: &mut Vec<u8>) {
+    const TEXT: &[u8] = b"this port speaks HTTPS: write https:// before the address\n";
+    append_start(400, stamp, output);
+    append_cache_control(CacheControl::NoStore, output);
+    output.extend_from_slice(b"Connection: close\r\nContent-Type: text/plain\r\nContent-Length: ");
+    append_decimal(TEXT.len() as u32, output);
+    output.extend_from_slice(b"\r\n\r\n");
+    output.extend_from_slice(TEXT);
 }
 
 /// Appends the reply to a connection that is one too many: 503 with Retry-After and `Connection: close`. It is sent

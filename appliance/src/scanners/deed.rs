@@ -3,6 +3,7 @@
 use crate::config::settings::Scoring;
 use crate::http::Refusal;
 use crate::redirect::Outcome;
+use crate::tls::HandshakeFailure;
 
 /// What a request says about its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,7 @@ impl Deed {
             | Outcome::Disabled
             | Outcome::Expired
             | Outcome::Deleted
+            | Outcome::Misdirected
             | Outcome::Options
             | Outcome::MethodNotAllowed
             | Outcome::CorruptRecord
@@ -64,6 +66,23 @@ impl Deed {
             | Refusal::HeadSlow
             | Refusal::BodyTooLarge
             | Refusal::BodySlow => None,
+        }
+    }
+
+    /// What a failed handshake says; `None`: old clients, bad networks and distrust happen to people.
+    pub const fn of_handshake(failure: HandshakeFailure) -> Option<Self> {
+        match failure {
+            HandshakeFailure::UnknownName => Some(Self::UnknownHost),
+            HandshakeFailure::NotTls | HandshakeFailure::Protocol | HandshakeFailure::TooLong => {
+                Some(Self::Junk)
+            }
+            HandshakeFailure::PlainHttp
+            | HandshakeFailure::Version
+            | HandshakeFailure::NothingInCommon
+            | HandshakeFailure::ClientAlert
+            | HandshakeFailure::Truncated
+            | HandshakeFailure::Timeout
+            | HandshakeFailure::Node => None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags};
 use socket2::Socket;
@@ -12,6 +13,7 @@ use socket2::Socket;
 use crate::limits::{ACCEPTS_PER_TURN_MAX, BACKLOG};
 use crate::metrics::{Closed, Shed};
 use crate::redirect::{Stamp, reply};
+use crate::tls::HandshakeFailure;
 
 use super::Shard;
 use super::listen::ignore_new_handshakes;
@@ -32,6 +34,8 @@ pub(super) fn listener_index(number: u64) -> Option<usize> {
 #[derive(Default)]
 pub(super) struct Listeners {
     sockets: Rc<Vec<Socket>>,
+    /// How many of them speak clear text; the others speak TLS.
+    plain: usize,
     /// Which of them report nothing until the next tick, because `accept` failed.
     paused: Vec<bool>,
 }
@@ -48,7 +52,8 @@ impl Shard {
         for (index, socket) in sockets.iter().enumerate() {
             self.ready.add_listener(socket.as_fd(), LISTENER_NUMBERS | index as u64)?;
         }
-        self.listeners = Listeners { paused: vec![false; sockets.len()], sockets };
+        let plain = self.plain_listeners;
+        self.listeners = Listeners { plain, paused: vec![false; sockets.len()], sockets };
         Ok(())
     }
 
@@ -61,7 +66,7 @@ impl Shard {
                 Ok((socket, peer)) => {
                     self.counters.accepted();
                     match peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
-                        Some(peer) => self.admit(socket, peer),
+                        Some(peer) => self.admit(socket, peer, index >= self.listeners.plain),
                         // The kernel always names the peer of a TCP connection.
                         None => self.counters.closed(Closed::SocketError),
                     }
@@ -92,7 +97,7 @@ impl Shard {
 
     /// Listeners that were paused try again.
     pub(super) fn resume_listeners(&mut self) {
-        let Listeners { sockets, paused } = &mut self.listeners;
+        let Listeners { sockets, plain: _, paused } = &mut self.listeners;
         for (index, (socket, paused)) in
             sockets.iter().zip(paused).enumerate().filter(|(_, (_, paused))| **paused)
         {
@@ -122,26 +127,42 @@ impl Shard {
     }
 
     /// Finds a place for a connection, or sheds it.
-    fn admit(&mut self, socket: OwnedFd, peer: SocketAddr) {
+    fn admit(&mut self, socket: OwnedFd, peer: SocketAddr, is_secure: bool) {
         let source = Source::from(peer.ip());
         if self.table.len() - self.shed_farewells >= self.connections_max {
-            return self.shed(socket, peer, Shed::ShardFull);
+            return self.shed(socket, peer, is_secure, Shed::ShardFull);
         }
         if !self.sources.enter(source) {
-            return self.shed(socket, peer, Shed::SourceFull);
+            return self.shed(socket, peer, is_secure, Shed::SourceFull);
         }
-        let session = Session::new(socket, peer, Some(source), &self.limits, self.clock.now());
-        let deadline = session.connection.deadline();
+        let now = self.clock.now();
+        let mut session = Session::new(socket, peer, Some(source), &self.limits, now);
+        let mut deadline = session.protocol.deadline();
+        if is_secure {
+            let stream = self.secure.as_ref().map(|secure| secure.acceptor().stream());
+            let Some(Ok(stream)) = stream else {
+                self.sources.leave(source);
+                self.counters.handshake_failed(HandshakeFailure::Node);
+                return self.counters.closed(Closed::Handshake);
+            };
+            session.tls = Some(Box::new(stream));
+            deadline = now + self.handshake_timeout;
+        }
         let key = self.table.insert(session);
         self.deadlines.set(key.slot, deadline);
-        self.begin(key);
+        if is_secure {
+            self.serve_secure(key, EventFlags::IN);
+        } else {
+            self.begin(key);
+        }
     }
 
-    /// Answers 503 with one write that does not wait, and lets the client go.
+    /// Answers 503 with one write that does not wait, and lets the client go. Over TLS that would cost a handshake, which is
+    /// what there is no room for.
     #[cold]
-    fn shed(&mut self, socket: OwnedFd, peer: SocketAddr, reason: Shed) {
+    fn shed(&mut self, socket: OwnedFd, peer: SocketAddr, is_secure: bool, reason: Shed) {
         self.counters.shed(reason);
-        if self.shed_farewells >= self.shed_farewells_max {
+        if is_secure || self.shed_farewells >= self.shed_farewells_max {
             return; // Closed without a reply.
         }
         self.output.clear();

@@ -136,7 +136,7 @@ fn fix(error: &io::Error, address: SocketAddr) -> String {
         io::ErrorKind::AddrNotAvailable => {
             "no interface has this address: add it (`ip addr add ... dev lo`) before starting".into()
         }
-        _ => "see listen.http in the configuration".into(),
+        _ => "see listen.http and listen.https in the configuration".into(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! HOT: one core, one shard: its listeners, connections, buffers, deadlines and counters; nothing is shared.
 //!
 //! Modules in reading order: the thread a shard runs on, its sockets, what it remembers (time, deadlines, sources, sessions),
-//! how connections come in, how requests are answered, and what happens ten times a second.
+//! how connections come in, how requests are
+//! answered, in clear text and over TLS, and what happens ten times a second.
 
 pub mod thread;
 
@@ -17,6 +18,8 @@ mod sources;
 
 mod table;
 
+mod protocol;
+
 mod session;
 
 mod accept;
@@ -25,12 +28,14 @@ mod replier;
 
 mod serve;
 
+mod secure;
+
 mod tick;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use glommio::timer::Timer;
 use rustix::event::epoll::Event;
@@ -45,11 +50,13 @@ use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BY
 use crate::metrics::ShardCounters;
 use crate::scanners::Scout;
 use crate::snapshot::{Slot, View};
+use crate::tls::Acceptor;
 
 use accept::{AcceptComplained, Listeners, listener_index};
 use clock::Clock;
 use deadlines::Deadlines;
 use readiness::ReadySet;
+use secure::{DOORBELL_NUMBER, Secure};
 use session::Session;
 use sources::Sources;
 use table::{Key, Table};
@@ -66,6 +73,12 @@ pub struct Seed {
     pub shed_farewells_max: usize,
     /// Value of the Server field; empty for none.
     pub server: Vec<u8>,
+    /// How many of the listeners, the first ones, speak clear text.
+    pub plain_listeners: usize,
+    /// Who takes handshakes on the others; needed if there are any.
+    pub acceptor: Option<Acceptor>,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
     /// Where the snapshot is found.
     pub slot: Arc<Slot<Snapshot<Mapping>>>,
     /// How far the node has drained.
@@ -86,6 +99,9 @@ struct Shard {
     limits: HttpLimits,
     connections_max: usize,
     server: Vec<u8>,
+    plain_listeners: usize,
+    secure: Option<Secure>,
+    handshake_timeout: Duration,
     stage: Arc<StageCell>,
     /// Replies end their connections: the node is draining.
     draining: bool,
@@ -123,6 +139,9 @@ impl Shard {
             connections,
             shed_farewells_max,
             server,
+            plain_listeners,
+            acceptor,
+            handshake_timeout,
             slot,
             stage,
             counters,
@@ -131,11 +150,16 @@ impl Shard {
             recorder,
         } = seed;
         let now = Instant::now();
+        let ready = ReadySet::new()?;
+        let secure = acceptor.map(|acceptor| Secure::new(acceptor, &ready)).transpose()?;
         let sessions_max = connections.per_shard_max + shed_farewells_max;
         Ok(Self {
             index,
             connections_max: connections.per_shard_max,
             server,
+            plain_listeners,
+            secure,
+            handshake_timeout,
             stage,
             draining: false,
             drained: tick::Drained::default(),
@@ -145,7 +169,7 @@ impl Shard {
             scout,
             recorder,
             clock: Clock::new(now, SystemTime::now()),
-            ready: Rc::new(ReadySet::new()?),
+            ready: Rc::new(ready),
             events: Vec::with_capacity(EVENTS_PER_TURN_MAX),
             listeners: Listeners::default(),
             accept_complained: None,
@@ -173,6 +197,8 @@ impl Shard {
         for event in &events {
             let number = event.data.u64();
             match listener_index(number) {
+                // It only makes the turn come.
+                Some(_) if number == DOORBELL_NUMBER => {}
                 Some(index) => {
                     // What is left is reported again.
                     self.accept(index);
@@ -181,6 +207,7 @@ impl Shard {
             }
         }
         self.events = events;
+        self.shake_hands();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use snapshot_format::{Mapping, Snapshot};
+use snapshot_format::{HOST_BYTES_MAX, Mapping, Snapshot, canonical_host};
 
 use crate::access_log::{AccessRecord, RequestLine, Sampler, Verdict};
 use crate::clicks::Rules;
@@ -12,6 +12,7 @@ use crate::http::{Answer, Head, Refusal};
 use crate::metrics::ShardCounters;
 use crate::redirect::{Decision, Stamp, decide, reply};
 use crate::scanners::{Deed, Scout};
+use crate::tls::Names;
 
 use super::clock::Clock;
 
@@ -33,6 +34,8 @@ pub(super) struct Replier<'a> {
     pub(super) recorder: Option<&'a mut Recorder>,
     /// Who asks.
     pub(super) peer: SocketAddr,
+    /// Which hosts the certificate of the connection covers; `None` in clear text.
+    pub(super) names: Option<&'a Names>,
     /// Requests answered so far.
     pub(super) answered: u64,
 }
@@ -41,6 +44,7 @@ impl Answer for Replier<'_> {
     #[inline]
     fn answer(&mut self, head: &Head<'_>, closing: bool, output: &mut Vec<u8>) {
         let decision = match self.snapshot {
+            _ if self.is_misdirected(head) => Decision::misdirected(),
             Some(snapshot) => decide(head, snapshot, self.clock.unix_s()),
             None => Decision::no_snapshot(),
         };
@@ -67,6 +71,14 @@ impl<'a> Replier<'a> {
         Stamp { date: self.clock.date(), server: self.server }
     }
 
+    /// Whether a client that reused a connection, as HTTP allows it, picked one whose certificate is for other hosts.
+    #[inline]
+    fn is_misdirected(&self, head: &Head<'_>) -> bool {
+        let (Some(names), Some(host)) = (self.names, head.host) else { return false };
+        let mut buffer = [0; HOST_BYTES_MAX];
+        canonical_host(host, &mut buffer).is_ok_and(|host| !names.cover(host))
+    }
+
     #[inline]
     fn note(&mut self, deed: Option<Deed>) {
         if let (Some(scout), Some(deed)) = (&mut self.scout, deed) {
@@ -79,7 +91,7 @@ impl<'a> Replier<'a> {
         let Some(recorder) = &mut self.recorder else { return };
         let moment = Moment {
             peer: self.peer,
-            tls: false,
+            tls: self.names.is_some(),
             unix_ms: self.clock.unix_ms(),
             began: self.clock.now(),
             generation: self.snapshot.map_or(0, Snapshot::generation),

@@ -5,6 +5,7 @@
 
 use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
@@ -18,12 +19,13 @@ use crate::metrics::Closed;
 use super::Shard;
 use super::readiness::Interest;
 use super::replier::Replier;
+use super::secure::Secure;
 use super::session::{State, Then, Unsent, needs_farewell};
 use super::table::Key;
 
 /// What an exchange left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exchanged {
+pub(super) enum Exchanged {
     /// Everything that came is answered: more may be read.
     Reading,
     /// The session waits for its socket, says farewell, or is gone: nothing is read for it.
@@ -38,6 +40,7 @@ impl Shard {
             return; // It ended earlier in this turn.
         };
         match session.state {
+            State::Open if session.tls.is_some() => self.serve_secure(key, flags),
             State::Open => self.read(key, flags),
             State::Writing(_) => self.write_on(key),
             State::Farewell { .. } => self.discard(key),
@@ -87,10 +90,10 @@ impl Shard {
 
     /// Answers the first `filled` bytes of the input buffer, and writes the replies.
     #[inline]
-    fn exchange(&mut self, key: Key, filled: usize) -> Exchanged {
+    pub(super) fn exchange(&mut self, key: Key, filled: usize) -> Exchanged {
         let Some(session) = self.table.get_mut(key) else { return Exchanged::Parked };
         if self.draining {
-            session.connection.drain();
+            session.protocol.drain();
         }
         let mut start = 0;
         loop {
@@ -104,12 +107,13 @@ impl Shard {
                 scout: self.scout.as_mut(),
                 recorder: self.recorder.as_mut(),
                 peer: session.peer,
+                names: session.tls.as_ref().and_then(|stream| stream.names()).map(Arc::as_ref),
                 answered: 0,
             };
             let input = &self.input[start..filled];
             let advanced = catch_unwind(AssertUnwindSafe(|| {
                 let (output, now) = (&mut self.output, self.clock.now());
-                session.connection.advance(&self.limits, input, output, &mut replier, now)
+                session.protocol.advance(&self.limits, input, output, &mut replier, now)
             }));
             // A request that makes us panic costs its sender the connection, and nobody else anything.
             let Ok(advanced) = advanced else {
@@ -123,8 +127,21 @@ impl Shard {
                 Next::Read | Next::Flush => Then::Continue,
                 Next::Close(ending) => Then::End(ending),
             };
-            if !self.output.is_empty() {
-                let sent = match send(&session.socket, &self.output) {
+            let wire = match (&mut session.tls, &mut self.secure) {
+                (Some(stream), Some(Secure { sealed, .. })) => {
+                    let closing = matches!(then, Then::End(_));
+                    if (closing || !self.output.is_empty())
+                        && stream.seal(&self.output, closing, sealed).is_err()
+                    {
+                        self.close(key, Closed::TlsRecords);
+                        return Exchanged::Parked;
+                    }
+                    sealed
+                }
+                _ => &mut self.output,
+            };
+            if !wire.is_empty() {
+                let sent = match send(&session.socket, wire) {
                     Ok(sent) => sent,
                     Err(_) => {
                         self.close(key, Closed::SocketError);
@@ -136,21 +153,22 @@ impl Shard {
                     let latency = Instant::now().saturating_duration_since(self.clock.now());
                     self.counters.served(latency, answered);
                 }
-                if sent < self.output.len() {
+                if sent < wire.len() {
                     session.keep_rest(&self.input[start..filled]);
                     // Allocates: a client that does not read its replies pays with its own copy of them.
-                    let bytes = self.output[sent..].to_vec();
+                    let bytes = wire[sent..].to_vec();
                     session.state = State::Writing(Unsent { bytes, sent: 0, then });
                     self.deadlines.set(key.slot, self.clock.now() + self.limits.write_timeout);
                     self.watch(key, Interest::Write);
                     return Exchanged::Parked;
                 }
+                wire.clear();
             }
             match advanced.next {
                 Next::Flush => {}
                 Next::Read => {
                     session.keep_rest(&self.input[start..filled]);
-                    self.deadlines.set(key.slot, session.connection.deadline());
+                    self.deadlines.set(key.slot, session.protocol.deadline());
                     return Exchanged::Reading;
                 }
                 Next::Close(ending) => {
@@ -179,6 +197,13 @@ impl Shard {
         let then = unsent.then;
         session.state = State::Open;
         let kept = session.rest.len();
+        if session.tls.as_ref().is_some_and(|stream| !stream.is_open()) {
+            // The client's part of the handshake comes next.
+            return self.watch(key, Interest::Read);
+        }
+        if let Some(secure) = &mut self.secure {
+            secure.sealed.clear();
+        }
         match then {
             Then::End(ending) => self.end(key, ending, kept),
             Then::Continue => {
@@ -197,6 +222,11 @@ impl Shard {
         let Some(session) = self.table.get_mut(key) else { return };
         match session.state {
             State::Farewell { reason, .. } => self.drop_session(key, reason),
+            State::Open | State::Writing(_)
+                if session.tls.as_ref().is_some_and(|stream| !stream.is_open()) =>
+            {
+                self.expire_handshake(key);
+            }
             State::Writing(_) => self.abort(key, Closed::WriteTimeout),
             State::Open => {
                 self.output.clear();
@@ -209,12 +239,23 @@ impl Shard {
                     scout: self.scout.as_mut(),
                     recorder: self.recorder.as_mut(),
                     peer: session.peer,
+                    names: session.tls.as_ref().and_then(|stream| stream.names()).map(Arc::as_ref),
                     answered: 0,
                 };
-                let Next::Close(ending) = session.connection.expire(&mut self.output, &mut replier) else {
+                let Next::Close(ending) = session.protocol.expire(&mut self.output, &mut replier) else {
                     return self.abort(key, Closed::Defect);
                 };
-                if let Ok(sent) = send(&session.socket, &self.output) {
+                let wire = match (&mut session.tls, &mut self.secure) {
+                    (Some(stream), Some(Secure { sealed, .. })) => {
+                        sealed.clear();
+                        if stream.seal(&self.output, true, sealed).is_err() {
+                            return self.abort(key, Closed::TlsRecords);
+                        }
+                        &*sealed
+                    }
+                    _ => &self.output,
+                };
+                if let Ok(sent) = send(&session.socket, wire) {
                     self.counters.bytes_out(sent as u64);
                 }
                 let rest_bytes = session.rest.len();
@@ -315,7 +356,7 @@ impl Shard {
 
 /// Writes what the socket takes without waiting, which may be nothing.
 #[inline]
-fn send(socket: &std::os::fd::OwnedFd, bytes: &[u8]) -> Result<usize, Errno> {
+pub(super) fn send(socket: &std::os::fd::OwnedFd, bytes: &[u8]) -> Result<usize, Errno> {
     loop {
         match rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Err(Errno::AGAIN) => return Ok(0),

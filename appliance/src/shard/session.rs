@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use crate::http::{Connection, Ending};
+use rustix::event::epoll::EventFlags;
+
+use crate::http::Ending;
 use crate::limits::HttpLimits;
 use crate::metrics::Closed;
+use crate::tls::{Application, Stream};
 
+use super::protocol::Protocol;
 use super::sources::Source;
 
 /// A connection of a shard.
@@ -20,8 +24,12 @@ pub(super) struct Session {
     pub(super) source: Option<Source>,
     /// Whether the socket is in the ready set. One that is answered at once never gets there.
     pub(super) watched: bool,
+    /// The TLS below the protocol; `None` for a connection in clear text.
+    pub(super) tls: Option<Box<Stream>>,
+    /// The events of a handshake that waits for its turn.
+    pub(super) deferred: Option<EventFlags>,
     /// What the protocol says.
-    pub(super) connection: Connection,
+    pub(super) protocol: Protocol,
     /// Input that is not consumed yet: the start of a head; empty for an idle connection.
     pub(super) rest: Vec<u8>,
     /// What happens next.
@@ -74,13 +82,25 @@ impl Session {
         limits: &HttpLimits,
         now: Instant,
     ) -> Self {
-        let connection = Connection::new(limits, now);
-        Self { socket, peer, source, watched: false, connection, rest: Vec::new(), state: State::Open }
+        Self {
+            socket,
+            peer,
+            source,
+            watched: false,
+            tls: None,
+            deferred: None,
+            protocol: Protocol::new(Application::Http1, limits, now),
+            rest: Vec::new(),
+            state: State::Open,
+        }
     }
 
     /// True if closing it takes nothing from the client: it is between two requests, and has all its replies.
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self.state, State::Open) && self.connection.is_idle() && self.rest.is_empty()
+        matches!(self.state, State::Open)
+            && self.protocol.is_idle()
+            && self.rest.is_empty()
+            && self.tls.as_ref().is_none_or(|stream| stream.is_open() && stream.rest().is_empty())
     }
 
     /// Keeps what was not consumed, or gives the memory back if there is nothing to keep.

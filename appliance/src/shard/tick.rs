@@ -103,6 +103,7 @@ impl Shard {
             // A request may be in the socket, not yet seen: then it is answered, and its reply ends the connection.
             self.serve(key, EventFlags::IN);
             if self.table.get_mut(key).is_some_and(|session| session.is_idle()) {
+                self.say_closing(key);
                 self.close(key, Closed::Drained);
             }
         }

@@ -42,6 +42,9 @@ pub struct Vitals {
     /// The guard at the network interface; `None` before its first word, and from nodes that have none.
     #[serde(default)]
     pub guard: Option<GuardVitals>,
+    /// Certificates and session tickets; `None` where HTTPS is not served.
+    #[serde(default)]
+    pub tls: Option<TlsVitals>,
 }
 
 /// One reason for not being ready.
@@ -121,6 +124,27 @@ pub struct GuardVitals {
     pub kernel: Option<GuardKernelVitals>,
 }
 
+/// Certificates and session tickets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsVitals {
+    /// Pairs of certificate and key that serve.
+    pub certificates: u64,
+    /// Names that can be asked for.
+    pub names: u64,
+    /// Pairs on disk that cannot be used as they are.
+    pub unusable: u64,
+    /// Names whose certificate ends within the configured warning.
+    pub expiring: u64,
+    /// The name whose certificate ends first.
+    pub soonest_name: Option<String>,
+    /// Days until then; negative when it is over.
+    pub soonest_days: Option<i64>,
+    /// Whether tickets are those of the fleet; false: the node's own.
+    pub fleet_tickets: bool,
+    /// Why directory or secret could not be read the last time.
+    pub last_failure: Option<String>,
+}
+
 /// The kernel's side of the guard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardKernelVitals {
@@ -190,6 +214,7 @@ mod tests {
                 last_failure: None,
                 kernel: None,
             }),
+            tls: None,
         }
     }
 

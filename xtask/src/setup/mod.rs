@@ -97,8 +97,8 @@ const NEEDS: &[Need] = &[
     },
     Need {
         package: "gcc",
-        purposes: &[Purpose::Bench],
-        reason: "compiles LMDB, a peer of the lookup benchmark",
+        purposes: &[Purpose::Demo, Purpose::Test, Purpose::Bench],
+        reason: "compiles the cryptography of TLS, and LMDB, a peer of the lookup benchmark",
     },
     Need { package: "gobgpd", purposes: &[Purpose::Test], reason: "a third neighbour in the lab" },
     Need { package: "haproxy", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
@@ -124,6 +124,7 @@ const NEEDS: &[Need] = &[
         reason: "the NATS server with JetStream that the cases about clicks ship to",
     },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need { package: "openssl", purposes: &[Purpose::Test], reason: "a TLS client that nobody here wrote" },
     Need {
         package: "python3",
         purposes: &[Purpose::Test],

@@ -103,7 +103,7 @@ pub fn judge(settings: &Settings, ground: &Ground) -> Vec<Finding> {
         }));
         return findings;
     }
-    match Plan::make(guard, &settings.listen.http, &settings.admin, *syncookies) {
+    match Plan::make(guard, &settings.listen.all(), &settings.admin, *syncookies) {
         Err(problem) => {
             let place = match problem {
                 PlanError::NoInterfaces => "guard.interfaces",
