@@ -53,22 +53,8 @@ impl Bench {
             here::not_run("no root, no BPF file system, or no network namespaces");
             return None;
         };
-        node_side.connect(NEAR, &clients, FAR);
-        // The addresses that frames of the loader carry.
-        node_side.ip(&["link", "set", NEAR, "address", "02:00:00:00:00:01"]);
-        clients.ip(&["link", "set", FAR, "address", "02:00:00:00:00:02"]);
-        for (address, length) in NODE.iter().zip([24, 64]) {
-            node_side.address(NEAR, &format!("{address}/{length}"));
-        }
         let bench = Self { site, node_side, clients, _passing: None, _pins: mounted };
-        [HUMANS, SCANNERS].as_flattened().iter().for_each(|address| bench.client(address));
-        // Who does not name an address of its own is a human.
-        let scanner = format!("{}/64", SCANNERS[1]);
-        bench.clients.ip(&["address", "change", &scanner, "dev", FAR, "preferred_lft", "0"]);
-        // Who answers whom does not matter to neighbours, and what is no address of theirs has a way back, too.
-        for (side, interface) in [(&bench.node_side, NEAR), (&bench.clients, FAR)] {
-            side.ip(&["-6", "route", "add", "2001:db8::/32", "dev", interface]);
-        }
+        bench.cable();
         let admin = format!("\"unix:{}\"", bench.site.path().join("admin.sock").display());
         let pins = format!("{:?}", bench.pins());
         Some(
@@ -83,6 +69,27 @@ impl Bench {
                 .set("guard", "lease_ms", 600_000)
                 .set("scanners", "threshold", 20),
         )
+    }
+
+    /// Lays the cable between the two, with all addresses.
+    #[track_caller]
+    pub(super) fn cable(&self) {
+        let Self { node_side, clients, .. } = self;
+        node_side.connect(NEAR, clients, FAR);
+        // The addresses that frames of the loader carry.
+        node_side.ip(&["link", "set", NEAR, "address", "02:00:00:00:00:01"]);
+        clients.ip(&["link", "set", FAR, "address", "02:00:00:00:00:02"]);
+        for (address, length) in NODE.iter().zip([24, 64]) {
+            node_side.address(NEAR, &format!("{address}/{length}"));
+        }
+        [HUMANS, SCANNERS].as_flattened().iter().for_each(|address| self.client(address));
+        // Who does not name an address of its own is a human.
+        let scanner = format!("{}/64", SCANNERS[1]);
+        clients.ip(&["address", "change", &scanner, "dev", FAR, "preferred_lft", "0"]);
+        // Who answers whom does not matter to neighbours, and what is no address of theirs has a way back, too.
+        for (side, interface) in [(node_side, NEAR), (clients, FAR)] {
+            side.ip(&["-6", "route", "add", "2001:db8::/32", "dev", interface]);
+        }
     }
 
     /// With a key of the configuration set.

@@ -8,6 +8,10 @@ mod challenges;
 
 mod scanners;
 
+mod lists;
+
 mod life;
 
 mod refusals;
+
+mod commands;
