@@ -149,6 +149,9 @@ pub const EVENTS_PER_S: Bounds =
 /// `scanners.threshold`, points.
 pub const SCANNER_THRESHOLD: Bounds =
     Bounds::new(1, 1_000_000, "no point is no offence, and a million is reached by no scanner");
+/// Points for a source last so many times longer than points against it: the people behind an address are as good as they were
+/// minutes ago, and nobody should have to click while somebody else scans.
+pub const GOOD_LASTS_LONGER: u32 = 8;
 /// `scanners.half_life_s`.
 pub const SCANNER_HALF_LIFE_S: Bounds = Bounds::new(
     1,

@@ -1,12 +1,14 @@
 //! The command line of `carom-bgp`: what it accepts, and what each subcommand does.
 //!
-//! Modules in reading order: commands to a running sidecar, the audit log, and what `check` finds.
+//! Modules in reading order: commands to a running sidecar, the audit log, what `check` finds, and the namespace of probes.
 
 mod operate;
 
 mod history;
 
 mod check;
+
+mod probe_namespace;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -81,6 +83,11 @@ enum Command {
         after_help = "Examples:\n  carom-bgp history --last 20\n  carom-bgp history --json | jq 'select(.kind == \"rung\")'\n\nExit status 1: the chain is broken, so the log was changed by somebody."
     )]
     History(history::HistoryArgs),
+    /// Make the network namespace that probe.namespace names, with a cable to an interface here; needs root.
+    #[command(
+        after_help = "Examples:\n  carom-bgp probe-namespace --interface carom-probe\n  carom-bgp probe-namespace --remove"
+    )]
+    ProbeNamespace(probe_namespace::ProbeNamespaceArgs),
     /// Print what BIRD has to include, or a whole example.
     #[command(after_help = BIRD_CONFIG_EXAMPLES)]
     BirdConfig {
@@ -154,6 +161,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check { config, json } => check::run(&config.path, json),
         Command::Operate(operation) => operate::run(operation),
         Command::History(args) => history::run(&args),
+        Command::ProbeNamespace(args) => probe_namespace::run(&args),
         Command::BirdConfig { config, part } => {
             let settings = config::load(&config.path)?;
             print(&match part {

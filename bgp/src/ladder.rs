@@ -196,7 +196,7 @@ impl Ladder {
     /// Whether nobody serves the addresses now that this node does not.
     fn is_missed(&self, others: Others, rules: &Rules, now: Moment) -> bool {
         others == Others::Unseen
-            && now.since(self.since) >= alone_after(rules)
+            && now.since(self.rung_since) >= alone_after(rules)
             && rules.last_node == LastNode::Keep
     }
 

@@ -35,6 +35,8 @@ pub mod control;
 
 pub mod lease;
 
+pub mod vips;
+
 pub mod serve;
 
 pub mod cli;

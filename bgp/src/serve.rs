@@ -34,7 +34,7 @@ use crate::probe::source::Source;
 use crate::speaker::recorded::Recorded;
 use crate::speaker::state_file::{self, StateFile};
 use crate::speaker::task::{self, BirdVoice, Order, Speaker, Wakes};
-use crate::{control, metrics};
+use crate::{control, metrics, vips};
 
 pub(crate) use conductor::Known;
 use conductor::{Conductor, Fact};
@@ -88,6 +88,11 @@ async fn serve(settings: Arc<Settings>, options: &Options<'_>) -> anyhow::Result
         tracing::error!(path = %intents_path.display(), %error, "what operators asked for earlier cannot be read; it is ignored");
         Vec::new()
     });
+    let on_lo = vips::wanted(&settings);
+    if !on_lo.is_empty() && !options.dry_run {
+        vips::put(&on_lo).await?;
+        spawn_local(vips::keep(on_lo));
+    }
     let records = Records::start(&settings.state_dir.join("audit.log"))?;
     records.add(Entry {
         kind: "start".into(),

@@ -207,7 +207,8 @@ configuration! {
         junk_points: u64 = 5, POINTS;
         /// Points that a good redirect takes off.
         good_points: u64 = 2, POINTS;
-        /// How long a scanner has to prove its address before a ban is considered, in seconds.
+        /// How long a scanner has to prove its address with each new connection, in seconds. Going over the threshold once more
+        /// meanwhile is answered with a ban.
         challenge_s: u64 = 60, BAN_S;
         /// The first ban, in seconds. Each further one is four times as long.
         ban_first_s: u64 = 300, BAN_S;

@@ -92,7 +92,7 @@ impl KernelFacts {
             attached: self
                 .attached
                 .iter()
-                .map(|Attachment { interface, path }| vitals::GuardAttachment {
+                .map(|Attachment { interface, path, .. }| vitals::GuardAttachment {
                     interface: interface.clone(),
                     path: (*path).into(),
                 })

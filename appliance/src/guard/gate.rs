@@ -1,12 +1,14 @@
 //! The set-up: load, settings, lists, heartbeat, self-test, and only then the interfaces.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ebpf_loader::{
     AttachError, Guard, GuardError, GuardOptions, Lists, Pins, SelfTest, SelfTestFailure, Tables, XdpPath,
     abi::Mode,
 };
+
+use rustix::net::{AddressFamily, SocketType, netdevice};
 
 use super::files::{FilesError, Networks};
 use super::plan::{Plan, PlanError};
@@ -17,7 +19,9 @@ pub struct Gate {
     /// The loaded program with its tables.
     pub guard: Guard,
     /// Where packets meet it.
-    pub attached: Vec<Attachment>,
+    attached: Vec<Attachment>,
+    /// Where it is pinned.
+    pins: PathBuf,
     /// What the files say now.
     pub networks: Networks,
     /// Why challenges only count, if they should do more.
@@ -33,6 +37,8 @@ pub struct Attachment {
     pub interface: String,
     /// `native`, `generic`, or `adopted` if an earlier process attached it.
     pub path: &'static str,
+    /// The kernel's number for the interface that it was attached to; none while there is no such interface.
+    index: Option<u32>,
 }
 
 /// Why the guard cannot stand.
@@ -114,21 +120,54 @@ impl Gate {
                     "the guard is attached, but"
                 );
             }
-            let path = match attachment.path {
-                Some(XdpPath::Native) => "native",
-                Some(XdpPath::Generic) => "generic",
-                None => "adopted",
-            };
+            let path = path_name(attachment.path);
             tracing::info!(interface, path, "the guard is attached");
-            attached.push(Attachment { interface: interface.clone(), path });
+            let index = index_of(interface);
+            attached.push(Attachment { interface: interface.clone(), path, index });
         }
         Ok(Some(Self {
             guard,
             attached,
+            pins: guard_settings.pins.clone(),
             networks,
             challenges_rest: plan.challenges_rest,
             self_tested: packets,
         }))
+    }
+
+    /// Interfaces where packets meet the program now: those that are there, and that nobody has detached.
+    pub fn attached(&self) -> Vec<Attachment> {
+        let pinned = left_behind(&self.pins);
+        let stands = |at: &&Attachment| at.index.is_some() && pinned.contains(&at.interface);
+        self.attached.iter().filter(stands).cloned().collect()
+    }
+
+    /// Attaches again where an interface went away and a new one of its name came: a driver was loaded again, a bond was
+    /// rebuilt. What an operator has detached stays detached until the next start, because its interface is the same.
+    ///
+    /// # Errors
+    ///
+    /// The first interface that refuses; it is tried again at the next call.
+    pub fn attach_again(&mut self, allow_generic: bool) -> Result<(), SetUpError> {
+        for attachment in &mut self.attached {
+            let index = index_of(&attachment.interface);
+            if index == attachment.index {
+                continue;
+            }
+            let interface = &attachment.interface;
+            if index.is_none() {
+                tracing::warn!(interface, "the interface is gone; the guard waits for it");
+                attachment.index = None;
+                continue;
+            }
+            let attached = self.guard.attach(interface, allow_generic).map_err(|error| {
+                SetUpError::Attach { interface: interface.clone(), error: Box::new(error) }
+            })?;
+            attachment.path = path_name(attached.path);
+            attachment.index = index;
+            tracing::info!(interface, path = attachment.path, "the guard is attached again");
+        }
+        Ok(())
     }
 
     /// Replaces the lists, if the program is sane before and after; otherwise the old ones stay, or come back.
@@ -152,6 +191,20 @@ impl Gate {
             }
         }
     }
+}
+
+fn path_name(path: Option<XdpPath>) -> &'static str {
+    match path {
+        Some(XdpPath::Native) => "native",
+        Some(XdpPath::Generic) => "generic",
+        None => "adopted",
+    }
+}
+
+/// The kernel's number for an interface of this network namespace.
+fn index_of(interface: &str) -> Option<u32> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    netdevice::name_to_index(socket, interface).ok()
 }
 
 /// Interfaces that have a pinned link, whoever made it.

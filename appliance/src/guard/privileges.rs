@@ -4,11 +4,14 @@ use std::io;
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
-/// What a node may go on to need: bans, lists and self-tests; ports below 1024; a snapshot locked in memory.
+/// What a node may go on to need: bans, lists, self-tests and interfaces that come back; ports below 1024; a snapshot locked in
+/// memory; and files of others (snapshots, lists, certificates, logs that are opened again), which root reads and writes only
+/// by a capability. Without it root would still own everything that matters, so that giving it up protects nothing.
 const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN
     .union(CapabilitySet::BPF)
     .union(CapabilitySet::PERFMON)
     .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::IPC_LOCK);
 
 /// Drops every capability of this thread, and of those it starts, that is not needed. What is not held is not asked for.

@@ -116,6 +116,10 @@ impl Watch {
                 told_at = now;
                 if let Some(gate) = &mut self.gate {
                     gate.guard.flush_diagnostics();
+                    let again = gate.attach_again(self.settings.guard.allow_generic);
+                    if let Err(error) = again {
+                        self.failed("cannot attach again", &error);
+                    }
                 }
                 self.tell(now);
             }
@@ -201,7 +205,7 @@ impl Watch {
             let bans = tables.bans()?;
             let challenged = bans.iter().filter(|ban| ban.kind == BanKind::Challenge).count() as u64;
             Ok(KernelFacts {
-                attached: gate.attached.clone(),
+                attached: gate.attached(),
                 self_test_failure: self.self_test_failure.clone(),
                 self_tested: gate.self_tested,
                 allowed: gate.networks.allowed,
@@ -243,7 +247,7 @@ impl Watch {
     }
 
     /// Counts a failure, and logs it unless it is the same as the last one.
-    fn failed(&mut self, what: &'static str, error: &ebpf_loader::GuardError) {
+    fn failed(&mut self, what: &'static str, error: &dyn std::error::Error) {
         self.failures += 1;
         let failure = format!("{what}: {error}");
         if self.last_failure.as_ref() != Some(&failure) {

@@ -2,10 +2,10 @@
 //!
 //! A source has two levels: points against it and points for it. What counts is the difference, so that an office or a
 //! carrier's gateway with many good requests survives the one scanner behind it; and the share of the second tells whether
-//! people sit behind the address as well.
+//! people sit behind the address as well. Points for a source last longer: people were there a few minutes ago, too.
 //!
 //! The table has sets of [`WAYS`] places. A deed against its sender takes the place with the fewest points against; a deed for its
-//! sender takes an empty or faded place only, so that crowds of people push nobody out. Who is pushed out loses points,
+//! sender takes an empty or faded place, or that of a single click, so that crowds of people push out nobody who did more. Who is pushed out loses points,
 //! never a ban: bans live in the guard's table. Sets are chosen by a seeded hash: nobody can aim at a set.
 //!
 //! Cost: one hash, and a set of 128 bytes, which is two cache lines; `appliance/examples/cost_of_a_deed.rs` measures it.
@@ -16,6 +16,7 @@ use ahash::RandomState;
 
 use super::{Deed, Source};
 use crate::config::settings::Scoring;
+use crate::limits::GOOD_LASTS_LONGER;
 
 /// Places of a set.
 const WAYS: usize = 4;
@@ -43,9 +44,12 @@ impl Entry {
     /// Fades both levels to `now_ms`.
     #[inline]
     fn fade(&mut self, now_ms: u32, per_ms: f32) {
-        let factor = (-(now_ms.wrapping_sub(self.at_ms) as f32) * per_ms).exp2();
-        self.against *= factor;
+        const { assert!(GOOD_LASTS_LONGER == 8, "three squares make the eighth power") };
+        let factor = (-(now_ms.wrapping_sub(self.at_ms) as f32) * per_ms / GOOD_LASTS_LONGER as f32).exp2();
+        let second = factor * factor;
+        let fourth = second * second;
         self.good *= factor;
+        self.against *= fourth * fourth;
         self.at_ms = now_ms;
     }
 
@@ -100,7 +104,7 @@ impl Scores {
         let set = &mut self.sets[set];
         let place = match set.iter().position(|entry| entry.source == Some(source)) {
             Some(place) => place,
-            None => Self::place_in(set, source, deed, now_ms, self.per_ms)?,
+            None => Self::place_in(set, source, deed, points, now_ms, self.per_ms)?,
         };
         let entry = &mut set[place];
         entry.fade(now_ms, self.per_ms);
@@ -123,6 +127,7 @@ impl Scores {
         set: &mut [Entry; WAYS],
         source: Source,
         deed: Deed,
+        points: f32,
         now_ms: u32,
         per_ms: f32,
     ) -> Option<usize> {
@@ -134,7 +139,7 @@ impl Scores {
             }
         }
         let (against, good) = set[least].worth();
-        if deed == Deed::Good && against + good >= FADED {
+        if deed == Deed::Good && (against >= FADED || good > points.max(FADED)) {
             return None;
         }
         set[least] = Entry { source: Some(source), against: 0.0, good: 0.0, at_ms: now_ms };
@@ -200,6 +205,20 @@ mod tests {
     }
 
     #[test]
+    fn people_of_some_minutes_ago_still_speak_for_their_address() {
+        let (mut scores, epoch) = scores(64);
+        send(&mut scores, Source::V4(7), Deed::Good, 12, epoch);
+        // Three half-lives of points against somebody.
+        let now = epoch + Duration::from_secs(30);
+        let offence = (0..100).find_map(|_| scores.record(Source::V4(7), Deed::UnknownCode, now)).unwrap();
+        assert!(offence.shared, "{offence:?}");
+        let long_after = epoch + Duration::from_secs(600);
+        let offence =
+            (0..100).find_map(|_| scores.record(Source::V4(7), Deed::UnknownCode, long_after)).unwrap();
+        assert!(!offence.shared, "{offence:?}");
+    }
+
+    #[test]
     fn people_who_mistype_now_and_then_never_offend() {
         let (mut scores, epoch) = scores(64);
         for second in 0..600 {
@@ -246,7 +265,8 @@ mod tests {
                     .iter()
                     .filter(|(deed, _)| (*deed == Deed::Good) == good)
                     .map(|(deed, then)| {
-                        f64::from(deed.points(&SCORING)) * (-((at_ms - then) as f64) / 10_000.0).exp2()
+                        f64::from(deed.points(&SCORING))
+                            * (-((at_ms - then) as f64) / if good { 80_000.0 } else { 10_000.0 }).exp2()
                     })
                     .sum()
             };

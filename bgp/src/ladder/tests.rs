@@ -187,6 +187,10 @@ impl Model {
         self.rungs = self.nodes.iter().map(|node| node.ladder.phase().rung()).collect();
     }
 
+    fn phases(&self) -> Vec<Phase> {
+        self.nodes.iter().map(|node| node.ladder.phase()).collect()
+    }
+
     fn reachable(&self) -> bool {
         self.rungs.iter().any(|rung| *rung > Rung::Withdrawn)
     }
@@ -199,7 +203,7 @@ proptest! {
     #[test]
     fn the_router_always_gets_a_path_back(count in 1usize..5, story in prop::collection::vec(faults(4), 1..300)) {
         let mut model = Model::new(count);
-        let mut missing = 0;
+        let (mut missing, mut told) = (0, Vec::new());
         for (turn, fault) in story.into_iter().enumerate() {
             let fault = match fault {
                 Fault::Dies(node) => Fault::Dies(node % count),
@@ -210,7 +214,8 @@ proptest! {
             };
             model.turn(fault, turn as u64 * 100);
             missing = if model.reachable() { 0 } else { missing + 1 };
-            prop_assert!(missing <= 13, "turn {turn}: {:?} {:?}", model.verdicts, model.rungs);
+            told.push(format!("{turn} {:?} {:?}", model.verdicts, model.phases()));
+            prop_assert!(missing <= 13, "{}", told[told.len().saturating_sub(20)..].join("\n"));
         }
     }
 

@@ -64,6 +64,8 @@ async fn exchange(address: SocketAddr, canary: &Canary, source: &Source) -> Resu
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory => {
             Trouble::Ours(error)
         }
+        // A cable of ours that is gone says nothing about the node at its end.
+        io::ErrorKind::NetworkUnreachable if matches!(source, Source::There(_)) => Trouble::Ours(error),
         _ => Trouble::Connect(error),
     })?;
     // The request is one segment; waiting to fill it would be measured.

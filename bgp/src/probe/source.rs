@@ -66,3 +66,23 @@ impl Source {
 fn new_socket(v4: bool) -> io::Result<TcpSocket> {
     if v4 { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_not_there_or_is_none_is_refused_at_the_start() {
+        assert_eq!(Source::within("carom-no-such-namespace").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(Source::within("../../etc/hostname").is_err());
+    }
+
+    #[tokio::test]
+    async fn sockets_of_either_family_are_made_here() {
+        for address in ["127.0.0.1:1", "[::1]:1"] {
+            let address: SocketAddr = address.parse().unwrap();
+            let socket = Source::Here.socket(address).await.unwrap();
+            assert_eq!(socket.local_addr().unwrap().is_ipv4(), address.is_ipv4());
+        }
+    }
+}

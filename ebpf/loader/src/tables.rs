@@ -1,6 +1,7 @@
 //! Typed handles to the pinned tables; every process that may open the pins can have them.
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -264,7 +265,10 @@ where
     if matches!(fs::exists(&path), Ok(false)) {
         return Err(GuardError::NotPinned(pins.root().to_owned()));
     }
-    MapData::from_pin(&path).and_then(Map::from_map_data).and_then(T::try_from).map_err(table(name))
+    MapData::from_pin(&path).and_then(Map::from_map_data).and_then(T::try_from).map_err(|error| {
+        let denied = matches!(&error, MapError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::PermissionDenied);
+        if denied { GuardError::Capability("CAP_BPF") } else { table(name)(error) }
+    })
 }
 
 /// What a kernel says that knows no batches for a kind of map (ENOTSUPP, which has no name outside the kernel), or none at
