@@ -54,15 +54,31 @@ struct Need {
 
 /// Everything that a fresh Debian 12 with Rust lacks. A new need is a new line.
 const NEEDS: &[Need] = &[
+    Need { package: "bpftool", purposes: &[Purpose::Bench], reason: "loads xdp-filter beside the guard" },
     Need {
         package: "bird2",
         purposes: &[Purpose::Test, Purpose::Bench, Purpose::Lab],
         reason: "speaks BGP on the nodes and routers of the lab",
     },
     Need {
+        package: "bpftool",
+        purposes: &[Purpose::Test],
+        reason: "damages the guard's tables from outside",
+    },
+    Need {
         package: "curl",
         purposes: &[Purpose::Demo, Purpose::Test],
         reason: "runs the lines that the demo prints",
+    },
+    Need {
+        package: "dirb",
+        purposes: &[Purpose::Test],
+        reason: "the path lists that scanners try, for the cases of the guard",
+    },
+    Need {
+        package: "ethtool",
+        purposes: &[Purpose::Test],
+        reason: "whole checksums on the cables of the guard's cases",
     },
     Need {
         package: "exabgp",
@@ -106,7 +122,13 @@ const NEEDS: &[Need] = &[
         purposes: &[Purpose::Test],
         reason: "the NATS server with JetStream that the cases about clicks ship to",
     },
+    Need { package: "nftables", purposes: &[Purpose::Bench], reason: "peer of the guard's benchmark" },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need {
+        package: "python3",
+        purposes: &[Purpose::Test],
+        reason: "an HTTP client that others wrote, and frames that no socket would send",
+    },
     Need {
         package: "rust-web-src",
         purposes: &[Purpose::Ebpf],
@@ -116,6 +138,11 @@ const NEEDS: &[Need] = &[
         package: "rustc-web",
         purposes: &[Purpose::Ebpf],
         reason: "a compiler whose sources of core and LLVM can be had",
+    },
+    Need {
+        package: "xdp-tools",
+        purposes: &[Purpose::Bench],
+        reason: "xdp-filter, peer of the guard's benchmark",
     },
     Need { package: "wrk", purposes: &[Purpose::Bench], reason: "load generator of the HTTP benchmark" },
 ];
