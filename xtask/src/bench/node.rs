@@ -16,18 +16,7 @@ pub(crate) fn start(
     snapshot: &Path,
     cpu: usize,
 ) -> Result<(Process, SocketAddr)> {
-    start_node(binary, directory, snapshot, cpu, "127.0.0.1:0", "")
-}
-
-/// The same on an address of the caller's network namespace; it ends with the thread that starts it.
-pub(crate) fn start_on(
-    binary: &Path,
-    directory: &Path,
-    snapshot: &Path,
-    cpu: usize,
-    listen: &str,
-) -> Result<(Process, SocketAddr)> {
-    start_node(binary, directory, snapshot, cpu, listen, "")
+    start_on(binary, directory, snapshot, cpu, "127.0.0.1:0", "")
 }
 
 /// The same with more sections of configuration.
@@ -38,10 +27,11 @@ pub(crate) fn start_with(
     cpu: usize,
     sections: &str,
 ) -> Result<(Process, SocketAddr)> {
-    start_node(binary, directory, snapshot, cpu, "127.0.0.1:0", sections)
+    start_on(binary, directory, snapshot, cpu, "127.0.0.1:0", sections)
 }
 
-fn start_node(
+/// The same on an address of the caller's network namespace; it ends with the thread that starts it.
+pub(crate) fn start_on(
     binary: &Path,
     directory: &Path,
     snapshot: &Path,
@@ -75,7 +65,8 @@ fn configuration(directory: &Path, snapshot: &Path, listen: &str) -> String {
          [listen]\nhttp = [{listen:?}]\nshards = 1\n\
          [snapshot]\npath = {snapshot:?}\npoll_interval_ms = 0\n\
          [http]\nrequests_per_connection_max = 1000000000\n\
-         [guard]\nmode = \"off\"\n[admin]\nlisten = \"unix:{admin}\"\n",
+         [guard]\nmode = \"off\"\n\
+         [admin]\nlisten = \"unix:{admin}\"\n",
         state = directory.join("state"),
         admin = directory.join("admin.socket").display(),
     )

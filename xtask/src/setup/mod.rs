@@ -117,12 +117,12 @@ const NEEDS: &[Need] = &[
         purposes: &[Purpose::Ebpf],
         reason: "bpf-linker is built against it: the LLVM of rustc-web",
     },
-    Need { package: "nftables", purposes: &[Purpose::Bench], reason: "peer of the guard's benchmark" },
     Need {
         package: "nats-server",
         purposes: &[Purpose::Test],
         reason: "the NATS server with JetStream that the cases about clicks ship to",
     },
+    Need { package: "nftables", purposes: &[Purpose::Bench], reason: "peer of the guard's benchmark" },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
     Need { package: "openssl", purposes: &[Purpose::Test], reason: "a TLS client that nobody here wrote" },
     Need {

@@ -69,7 +69,8 @@ pub(super) struct Stage<'s> {
 pub(super) fn node(directory: &Path, carom: &Path, links: &Links) -> Result<(Process, SocketAddr)> {
     let snapshot = directory.join("links.snapshot");
     links.write_snapshot(&snapshot, 1)?;
-    node::start_on(carom, directory, &snapshot, NODE_CPU, &format!("{VIP}:80")).context("cannot start carom")
+    node::start_on(carom, directory, &snapshot, NODE_CPU, &format!("{VIP}:80"), "")
+        .context("cannot start carom")
 }
 
 impl Stage<'_> {
