@@ -182,7 +182,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     if let Some(log) = &access_log {
         state.logs_access(log.counts());
     }
-    let warden = Warden::start(all, gate, offenders, Arc::clone(&state))
+    let warden = Warden::start(all, gate, &addresses, offenders, Arc::clone(&state))
         .context("cannot start the thread of the guard")?;
     let poll_interval = snapshot.poll_interval;
     let Opened { store, served, complaint } = Store::open(snapshot, &node.state_dir)?;

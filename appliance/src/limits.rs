@@ -416,6 +416,11 @@ pub const PCAP_FRAME_BYTES_MAX: usize = 262_144;
 pub const GUARD_TURN: Duration = Duration::from_millis(100);
 /// How often the guard's thread copies the kernel's counters for metrics and vitals.
 pub const GUARD_FACTS: Duration = Duration::from_secs(1);
+/// How often the node calls its own listeners, so that the kernel goes on to accept cookies: it does for two minutes after it
+/// has made one (`TCP_SYNCOOKIE_VALID`, Linux 6.18).
+pub const STAMP_EVERY: Duration = Duration::from_secs(20);
+/// How long such a call may take. Over loopback it is a matter of microseconds, unless the listener is deaf.
+pub const STAMP_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often the guard's thread makes room by removing bans that have expired.
 pub const BAN_SWEEP: Duration = Duration::from_secs(30);
 

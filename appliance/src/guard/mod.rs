@@ -13,6 +13,8 @@ pub mod facts;
 
 pub mod warden;
 
+mod stamps;
+
 pub mod privileges;
 
 pub mod cause;

@@ -2,6 +2,7 @@
 //! nobody but itself.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -14,6 +15,7 @@ use super::cause;
 use super::facts::{GuardFacts, KernelFacts};
 use super::files::Networks;
 use super::gate::{Gate, SetUpError};
+use super::stamps::Stamps;
 use crate::config::Settings;
 use crate::control::state::NodeState;
 use crate::limits::{BAN_SWEEP, GUARD_FACTS, GUARD_TURN};
@@ -29,7 +31,7 @@ pub struct Warden {
 struct Reload;
 
 impl Warden {
-    /// Starts the thread; what it finds is told to `state`.
+    /// Starts the thread; what it finds is told to `state`. `listeners` are those of traffic.
     ///
     /// # Errors
     ///
@@ -37,11 +39,12 @@ impl Warden {
     pub fn start(
         settings: Settings,
         gate: Option<Gate>,
+        listeners: &[SocketAddr],
         offenders: Vec<Consumer<Offender>>,
         state: Arc<NodeState>,
     ) -> io::Result<Self> {
         let (requests, asked) = channel();
-        let mut watch = Watch::new(settings, gate, offenders, state);
+        let mut watch = Watch::new(settings, gate, Stamps::new(listeners), offenders, state);
         watch.tell(Instant::now());
         thread::Builder::new().name("guard".into()).spawn(move || watch.run(&asked))?;
         Ok(Self { requests })
@@ -58,6 +61,7 @@ impl Warden {
 struct Watch {
     settings: Settings,
     gate: Option<Gate>,
+    stamps: Stamps,
     offenders: Vec<Consumer<Offender>>,
     sentences: Sentences,
     state: Arc<NodeState>,
@@ -72,6 +76,7 @@ impl Watch {
     fn new(
         settings: Settings,
         gate: Option<Gate>,
+        stamps: Stamps,
         offenders: Vec<Consumer<Offender>>,
         state: Arc<NodeState>,
     ) -> Self {
@@ -82,6 +87,7 @@ impl Watch {
         Self {
             settings,
             gate,
+            stamps,
             offenders,
             sentences,
             state,
@@ -97,6 +103,9 @@ impl Watch {
         let lease = self.settings.guard.lease;
         let (mut beaten_at, mut told_at, mut swept_at) = (Instant::now(), Instant::now(), Instant::now());
         loop {
+            if self.gate.as_ref().is_some_and(|gate| gate.challenges_rest.is_none()) {
+                self.stamps.renew(Instant::now());
+            }
             match asked.recv_timeout(GUARD_TURN) {
                 Ok(Reload) => self.reload(),
                 Err(RecvTimeoutError::Timeout) => {}

@@ -6,6 +6,7 @@ use super::command::{Change, Scope};
 use super::*;
 use crate::announcement::Family;
 use crate::config;
+use crate::limits::ROUTERS_CHOOSE;
 
 const TEXT: &str = r#"version = 1
 [bird]
@@ -122,6 +123,14 @@ fn services_and_families_fall_apart_from_each_other() {
     let mut bench = Bench::well();
     bench.fail(1);
     assert_eq!(bench.core.wanted(), [Rung::Normal, Rung::Graceful, Rung::Normal]);
+    bench.others(Others::Seen);
+    bench.pass(1);
+    assert_eq!(
+        bench.core.wanted(),
+        [Rung::Normal, Rung::Graceful, Rung::Normal],
+        "routers had no time to choose"
+    );
+    bench.pass(ROUTERS_CHOOSE.as_millis() as u64);
     bench.others(Others::Seen);
     bench.pass(1);
     assert_eq!(bench.core.wanted(), [Rung::Normal, Rung::Withdrawn, Rung::Normal]);

@@ -84,7 +84,7 @@ fn status_bans_and_explain_say_what_the_guard_does_and_why() {
 #[test]
 fn watch_prints_samples_of_drops_and_a_full_ring_costs_only_samples() {
     let Some(bench) = Bench::new() else { return };
-    let bench = bench.set("guard", "events_per_s", 100_000);
+    let bench = bench.set("guard", "events_per_s", 10_000);
     let node = bench.start();
     let junk = |port| frames::udp(end(SCANNERS[0], port), end(NODE[0], 53), b"junk");
     let flood: Vec<_> = (0..2_000).map(|number| junk(1_024 + number)).collect();
@@ -232,8 +232,10 @@ fn an_interface_that_goes_and_comes_back_is_guarded_again_and_a_detached_one_sta
 fn the_port_of_the_administration_cannot_be_locked_out() {
     let Some(bench) = Bench::new() else { return };
     let deny = bench.file("deny", "0.0.0.0/0\n::/0\n");
-    let bench =
-        bench.set("guard", "deny_files", list_of(&deny)).set("admin", "listen", r#""192.0.2.1:9100""#);
+    let bench = bench
+        .set("guard", "deny_files", list_of(&deny))
+        .set("admin", "listen", r#""192.0.2.1:9100""#)
+        .set("admin", "allow_public", true);
     let _node = bench.node_side.within(|| bench.site.launch());
     let told = eventually(SOON, "the node answers for itself", || {
         bench.clients.within(|| lab::admin::Admin::Tcp(end(NODE[0], 9_100)).try_get("/healthz"))
