@@ -4,6 +4,7 @@
 //! source the kernel finds impossible makes no cookie, and every client that is challenged then is reset. So the node
 //! calls each of its listeners itself, and the kernel makes the cookie (`tcp_synq_overflow`, Linux 6.18).
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Instant;
 
@@ -20,7 +21,8 @@ impl Stamps {
         Self { listeners: listeners.iter().copied().map(reachable).collect(), called_at: None }
     }
 
-    /// Calls each listener, if it is time. One that does not answer is draining, and challenges nobody who could be served.
+    /// Calls each listener, if it is time, and soon again one that does not listen yet. One that does not answer at all is
+    /// draining, and challenges nobody who could be served.
     pub(super) fn renew(&mut self, now: Instant) {
         let fresh = |called_at: Instant| now.saturating_duration_since(called_at) < STAMP_EVERY;
         if self.called_at.is_some_and(fresh) {
@@ -30,6 +32,9 @@ impl Stamps {
         for listener in &self.listeners {
             if let Err(error) = TcpStream::connect_timeout(listener, STAMP_TIMEOUT) {
                 tracing::debug!(%listener, %error, "cannot call the node's own listener");
+                if error.kind() == ErrorKind::ConnectionRefused {
+                    self.called_at = None;
+                }
             }
         }
     }
@@ -62,6 +67,18 @@ mod tests {
         assert!(listener.accept().is_ok());
         assert!(listener.accept().is_err(), "called again too early");
         stamps.renew(began + STAMP_EVERY);
+        assert!(listener.accept().is_ok());
+    }
+
+    #[test]
+    fn a_listener_that_is_not_ready_is_called_again_at_the_next_turn() {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut stamps = Stamps::new(&[address]);
+        let began = Instant::now();
+        stamps.renew(began);
+        let listener = TcpListener::bind(address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        stamps.renew(began);
         assert!(listener.accept().is_ok());
     }
 

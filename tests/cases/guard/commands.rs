@@ -89,7 +89,7 @@ fn watch_prints_samples_of_drops_and_a_full_ring_costs_only_samples() {
     let junk = |port| frames::udp(end(SCANNERS[0], port), end(NODE[0], 53), b"junk");
     let flood: Vec<_> = (0..2_000).map(|number| junk(1_024 + number)).collect();
     // Nobody watches: the ring fills up, the rest is counted, and the node does not care.
-    let volley = bench.clients.volley(FAR, &flood, 100, 0.0);
+    let volley = bench.clients.volley(FAR, &flood, 100, 0.05);
     node.until_metric("carom_guard_events_lost_total", &[], 1.0);
     bench.serves(HUMANS);
     drop(volley);
