@@ -51,7 +51,8 @@ pub struct Log {
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let desk = Desk::open(&arguments.channel, Access::Read)?;
     let log = read_log(&desk)?;
-    let silent = never_announced(&log);
+    let shown = desk.pointer.as_ref().map_or(0, |(pointer, _)| pointer.sequence);
+    let silent = never_announced(&log, shown);
     let skipped = log.records.len().saturating_sub(arguments.last);
     for record in &log.records[skipped..] {
         let announced = !silent.contains(&record.number);
@@ -124,13 +125,17 @@ pub fn keys_of_all_roots(
     Ok(keys)
 }
 
-/// Numbers of moves that no pointer ever showed: whoever wrote them died, or lost a race. The next move of the same wave does
-/// not come from where they went.
-pub fn never_announced(log: &Log) -> Vec<u64> {
+/// Numbers of moves that no pointer ever showed: whoever wrote them died, lost a race, or is about to write the pointer. Either
+/// the next move of the same wave does not come from where they went, or they came after `shown`, the sequence of the pointer.
+fn never_announced(log: &Log, shown: u64) -> Vec<u64> {
     let mut last: BTreeMap<Wave, (u64, Target)> = BTreeMap::new();
     let mut silent = Vec::new();
     for record in &log.records {
         if let Act::Move { wave, to, from, .. } = &record.act {
+            if record.number > shown {
+                silent.push(record.number);
+                continue;
+            }
             if let Some((number, went)) = last.get(wave)
                 && Some(*went) != *from
             {
@@ -152,7 +157,7 @@ fn check_waves(desk: &Desk, log: &Log, silent: &[u64]) -> anyhow::Result<()> {
             _ => None,
         });
         let (served, newest) = (waves.of(wave).map(|served| served.target), said.next());
-        // The very last move may still wait for its pointer.
+        // Whoever made the newest move may have lost to somebody who left this wave alone.
         if served != newest && served != said.next() {
             bail!(
                 "wave {wave} serves what the log does not say: somebody has written a pointer without a record"
