@@ -32,6 +32,8 @@ pub mod reply;
 
 pub mod peer;
 
+pub mod streams;
+
 pub mod load;
 
 pub use links::{Domains, Row};
@@ -41,4 +43,5 @@ pub use node::Node;
 pub use peer::Peer;
 pub use reply::Reply;
 pub use site::Site;
+pub use streams::StreamPeer;
 pub use wait::{SOON, eventually};

@@ -48,6 +48,8 @@ configuration! {
     listen: ListenKeys {
         /// Addresses of plain HTTP. Sockets for IPv6 take no IPv4 traffic: name both families. Port 0: any free port.
         http: Vec<SocketAddr> = ["0.0.0.0:80", "[::]:80"], ();
+        /// Understand HTTP/2 on those addresses, too, from clients that begin with it (prior knowledge; no browser does).
+        http2_prior_knowledge: bool = false, ();
         /// Connections that wait to be accepted, per address and shard. The kernel cuts it to net.core.somaxconn.
         backlog: u64 = 4096, BACKLOG;
         /// How many shards serve, each on a CPU of its own. 0: one per CPU that the process may use.

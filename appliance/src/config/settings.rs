@@ -62,6 +62,8 @@ pub struct Node {
 pub struct Listen {
     /// Addresses of plain HTTP: at least one, none twice. IPv6 sockets are V6ONLY.
     pub http: Vec<SocketAddr>,
+    /// Whether HTTP/2 is understood there, without TLS.
+    pub http2_prior_knowledge: bool,
     /// Length of each listener's accept queue.
     pub backlog: u32,
     /// How many shards; `None`: one per CPU that the process may use.

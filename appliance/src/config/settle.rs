@@ -28,7 +28,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
 
     let NodeKeys { name, state_dir } = node;
     let name = if name.is_empty() { host_name.to_owned() } else { name };
-    let ListenKeys { http: addresses, backlog, shards } = listen;
+    let ListenKeys { http: addresses, http2_prior_knowledge, backlog, shards } = listen;
     let SnapshotKeys { path, poll_interval_ms, lock_memory, keep } = snapshot;
     let HttpKeys {
         header_timeout_ms,
@@ -49,7 +49,12 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
 
     Settings {
         node: Node { name, state_dir },
-        listen: Listen { http: addresses, backlog: narrow(backlog), shards: NonZeroU32::new(narrow(shards)) },
+        listen: Listen {
+            http: addresses,
+            http2_prior_knowledge,
+            backlog: narrow(backlog),
+            shards: NonZeroU32::new(narrow(shards)),
+        },
         snapshot: Snapshot {
             path,
             poll_interval: (poll_interval_ms > 0).then(|| Duration::from_millis(poll_interval_ms)),

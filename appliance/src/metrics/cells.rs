@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::http::Refusal;
+use crate::http2::Offence;
 use crate::redirect::Outcome;
 use crate::scanners::scout::Noted;
 
@@ -56,6 +57,7 @@ pub struct ShardCells {
     shed: [Cell; Shed::COUNT],
     requests: [[Cell; StatusClass::COUNT]; Outcome::COUNT],
     refusals: [Cell; Refusal::COUNT],
+    offences: [Cell; Offence::COUNT],
     bytes_in: Cell,
     bytes_out: Cell,
     access_records: Cell,
@@ -78,6 +80,7 @@ impl ShardCells {
             shed: [const { Cell::new() }; Shed::COUNT],
             requests: [const { [const { Cell::new() }; StatusClass::COUNT] }; Outcome::COUNT],
             refusals: [const { Cell::new() }; Refusal::COUNT],
+            offences: [const { Cell::new() }; Offence::COUNT],
             bytes_in: Cell::new(),
             bytes_out: Cell::new(),
             access_records: Cell::new(),
@@ -144,6 +147,11 @@ impl ShardCells {
     /// Requests that were refused for this reason.
     pub fn refusals(&self, reason: Refusal) -> u64 {
         self.refusals[reason.index()].get()
+    }
+
+    /// Offences of HTTP/2 clients of this kind.
+    pub fn offences(&self, offence: Offence) -> u64 {
+        self.offences[offence.index()].get()
     }
 
     /// Bytes read from clients.
@@ -232,6 +240,12 @@ impl ShardCounters {
     #[inline]
     pub fn refused(&self, reason: Refusal) {
         self.cells.refusals[reason.index()].add(1);
+    }
+
+    /// An HTTP/2 client broke a rule.
+    #[inline]
+    pub fn offended(&self, offence: Offence) {
+        self.cells.offences[offence.index()].add(1);
     }
 
     /// A read from a client's socket returned so many bytes.

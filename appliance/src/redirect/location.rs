@@ -24,30 +24,27 @@ impl<'a> Location<'a> {
         fine.then_some(Self { destination, query })
     }
 
-    /// The most bytes that [`Location::append_to`] appends.
+    /// The most bytes that [`Location::pieces`] has.
     #[inline]
     pub(super) fn bytes_max(self) -> usize {
         self.destination.len() + 1 + self.query.len()
     }
 
-    /// Appends destination and query byte for byte: the query behind `?`, or `&` if there is a query already, and
-    /// before the `#` of a fragment.
+    /// Destination and query byte for byte, in the order in which they are sent: the query behind `?`, or `&` if there is a
+    /// query already, and before the `#` of a fragment.
     #[inline]
-    pub(super) fn append_to(self, output: &mut Vec<u8>) {
+    pub(super) fn pieces(self) -> [&'a [u8]; 4] {
         if self.query.is_empty() {
-            output.extend_from_slice(self.destination);
-            return;
+            return [self.destination, b"", b"", b""];
         }
         let fragment_at = memchr(b'#', self.destination).unwrap_or(self.destination.len());
         let (before, fragment) = self.destination.split_at(fragment_at);
-        output.extend_from_slice(before);
-        match (memchr(b'?', before), before.last()) {
-            (None, _) => output.push(b'?'),
-            (Some(_), Some(b'?' | b'&')) => {}
-            (Some(_), _) => output.push(b'&'),
-        }
-        output.extend_from_slice(self.query);
-        output.extend_from_slice(fragment);
+        let mark: &[u8] = match (memchr(b'?', before), before.last()) {
+            (None, _) => b"?",
+            (Some(_), Some(b'?' | b'&')) => b"",
+            (Some(_), _) => b"&",
+        };
+        [before, mark, self.query, fragment]
     }
 }
 
@@ -58,8 +55,7 @@ mod tests {
 
     fn check(destination: &str, query: &str, expected: Option<&str>) {
         let found = Location::new(destination.as_bytes(), query.as_bytes()).map(|location| {
-            let mut output = Vec::new();
-            location.append_to(&mut output);
+            let output = location.pieces().concat();
             assert!(output.len() <= location.bytes_max());
             String::from_utf8(output).unwrap()
         });
@@ -114,8 +110,7 @@ mod tests {
         ) {
             let part = |mark: &str, text: &Option<String>| text.as_ref().map_or(String::new(), |text| format!("{mark}{text}"));
             let destination = format!("https://a/{path}{}{}", part("?", &stored), part("#", &fragment));
-            let mut output = Vec::new();
-            Location::new(destination.as_bytes(), query.as_bytes()).unwrap().append_to(&mut output);
+            let output = Location::new(destination.as_bytes(), query.as_bytes()).unwrap().pieces().concat();
             // Read back by hand: the first '#' starts the fragment, the first '?' before it the query.
             let text = String::from_utf8(output).unwrap();
             let (before, found_fragment) = match text.split_once('#') {

@@ -11,6 +11,7 @@ use socket2::Socket;
 
 use crate::limits::{ACCEPTS_PER_TURN_MAX, BACKLOG};
 use crate::metrics::{Closed, Shed};
+use crate::protocol::Speech;
 use crate::redirect::{Stamp, reply};
 
 use super::Shard;
@@ -130,7 +131,7 @@ impl Shard {
         if !self.sources.enter(source) {
             return self.shed(socket, peer, Shed::SourceFull);
         }
-        let session = Session::new(socket, peer, Some(source), &self.limits, self.clock.now());
+        let session = Session::new(socket, peer, Some(source), self.speech, &self.limits, self.clock.now());
         let deadline = session.connection.deadline();
         let key = self.table.insert(session);
         self.deadlines.set(key.slot, deadline);
@@ -151,7 +152,7 @@ impl Shard {
             Ok(bytes) => self.counters.bytes_out(bytes as u64),
             Err(_) => return,
         }
-        let session = Session::new(socket, peer, None, &self.limits, self.clock.now());
+        let session = Session::new(socket, peer, None, Speech::Http1, &self.limits, self.clock.now());
         let key = self.table.insert(session);
         self.shed_farewells += 1;
         self.say_farewell(key, None);

@@ -107,8 +107,8 @@ impl Shard {
             };
             let input = &self.input[start..filled];
             let advanced = catch_unwind(AssertUnwindSafe(|| {
-                let (output, now) = (&mut self.output, self.clock.now());
-                session.connection.advance(&self.limits, input, output, &mut replier, now)
+                let (output, scratch, now) = (&mut self.output, &mut self.scratch, self.clock.now());
+                session.connection.advance(&self.limits, input, output, scratch, &mut replier, now)
             }));
             // A request that makes us panic costs its sender the connection, and nobody else anything.
             let Ok(advanced) = advanced else {
@@ -160,6 +160,32 @@ impl Shard {
         }
     }
 
+    /// Says what the connection wants to say although nothing came.
+    #[cold]
+    pub(super) fn say_news(&mut self, key: Key) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        if !matches!(session.state, State::Open) || !session.connection.has_news() {
+            return;
+        }
+        let kept = session.rest.len();
+        self.input[..kept].copy_from_slice(&session.rest);
+        self.exchange(key, kept);
+    }
+
+    /// Says the last words of a session that is idle, and closes it.
+    #[cold]
+    pub(super) fn dismiss(&mut self, key: Key) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        self.output.clear();
+        session.connection.dismiss(&mut self.output);
+        if !self.output.is_empty()
+            && let Ok(sent) = send(&session.socket, &self.output)
+        {
+            self.counters.bytes_out(sent as u64);
+        }
+        self.close(key, Closed::Drained);
+    }
+
     /// The socket may take more of what is unsent.
     #[cold]
     fn write_on(&mut self, key: Key) {
@@ -209,14 +235,19 @@ impl Shard {
                     peer: session.peer,
                     answered: 0,
                 };
-                let Next::Close(ending) = session.connection.expire(&mut self.output, &mut replier) else {
-                    return self.abort(key, Closed::Defect);
-                };
-                if let Ok(sent) = send(&session.socket, &self.output) {
-                    self.counters.bytes_out(sent as u64);
-                }
+                let (output, now) = (&mut self.output, self.clock.now());
+                let next = session.connection.expire(&self.limits, output, &mut replier, now);
+                // What the socket does not take is lost: whoever let it fill up did not answer for seconds.
+                let sent = if self.output.is_empty() { Ok(0) } else { send(&session.socket, &self.output) };
+                self.counters.bytes_out(sent.unwrap_or(0) as u64);
                 let rest_bytes = session.rest.len();
-                self.end(key, ending, rest_bytes);
+                match next {
+                    Next::Close(ending) => self.end(key, ending, rest_bytes),
+                    Next::Read if sent == Ok(self.output.len()) => {
+                        self.deadlines.set(key.slot, session.connection.deadline());
+                    }
+                    Next::Read | Next::Flush => self.abort(key, Closed::WriteTimeout),
+                }
             }
         }
     }

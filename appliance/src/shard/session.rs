@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use crate::http::{Connection, Ending};
+use crate::http::Ending;
 use crate::limits::HttpLimits;
 use crate::metrics::Closed;
+use crate::protocol::{Protocol, Speech};
 
 use super::sources::Source;
 
@@ -21,7 +22,7 @@ pub(super) struct Session {
     /// Whether the socket is in the ready set. One that is answered at once never gets there.
     pub(super) watched: bool,
     /// What the protocol says.
-    pub(super) connection: Connection,
+    pub(super) connection: Protocol,
     /// Input that is not consumed yet: the start of a head; empty for an idle connection.
     pub(super) rest: Vec<u8>,
     /// What happens next.
@@ -71,10 +72,11 @@ impl Session {
         socket: OwnedFd,
         peer: SocketAddr,
         source: Option<Source>,
+        speech: Speech,
         limits: &HttpLimits,
         now: Instant,
     ) -> Self {
-        let connection = Connection::new(limits, now);
+        let connection = Protocol::new(speech, limits, now);
         Self { socket, peer, source, watched: false, connection, rest: Vec::new(), state: State::Open }
     }
 
@@ -101,6 +103,10 @@ pub(super) fn needs_farewell(ending: Ending, rest_bytes: usize) -> bool {
     match ending {
         Ending::Finished => rest_bytes > 0,
         Ending::Idle => false,
-        Ending::RequestsSpent | Ending::Drained | Ending::BodyUnread | Ending::Refused(_) => true,
+        Ending::RequestsSpent
+        | Ending::Drained
+        | Ending::BodyUnread
+        | Ending::Refused(_)
+        | Ending::Offended(_) => true,
     }
 }

@@ -37,10 +37,11 @@ fn configuration(directory: &Path, snapshot: &Path) -> String {
     format!(
         "version = 1\n\
          [node]\nname = \"bench\"\nstate_dir = {state:?}\n\
-         [listen]\nhttp = [\"127.0.0.1:0\"]\nshards = 1\n\
+         [listen]\nhttp = [\"127.0.0.1:0\"]\nhttp2_prior_knowledge = true\nshards = 1\n\
          [snapshot]\npath = {snapshot:?}\npoll_interval_ms = 0\n\
          [http]\nrequests_per_connection_max = 1000000000\n\
-         [admin]\nlisten = \"unix:{admin}\"\n",
+         [admin]\nlisten = \"unix:{admin}\"\n\
+         [guard]\nmode = \"off\"\n",
         state = directory.join("state"),
         admin = directory.join("admin.socket").display(),
     )

@@ -73,6 +73,11 @@ const NEEDS: &[Need] = &[
         purposes: &[Purpose::Ebpf],
         reason: "bpf-linker is built against it: the LLVM of rustc-web",
     },
+    Need {
+        package: "nghttp2-client",
+        purposes: &[Purpose::Test, Purpose::Bench],
+        reason: "nghttp and h2load, clients of HTTP/2",
+    },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
     Need {
         package: "rust-web-src",
