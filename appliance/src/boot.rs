@@ -121,6 +121,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
             counters,
             sampler,
             scout,
+            recorder: None,
         };
         let end = end.clone();
         // With more shards than CPUs, which is for tests, some share one.

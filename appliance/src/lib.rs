@@ -23,6 +23,8 @@ pub mod metrics;
 
 pub mod access_log;
 
+pub mod clicks;
+
 pub mod scanners;
 
 pub mod shard;

@@ -161,6 +161,9 @@ impl Checker<'_> {
         let refuse =
             |reason, explanation: String| Refusal::of_value(reason, Column::Domain, written, explanation);
         let name = DomainName::parse(written).map_err(|error| refuse(Reason::DomainInvalid, error))?;
+        if let Some(explanation) = name.reserved() {
+            return Err(refuse(Reason::DomainReserved, explanation));
+        }
         let settings = self.rules.settings(&name).ok_or_else(|| {
             refuse(Reason::DomainUnlisted, format!("domain {name} is not in the domain file"))
         })?;

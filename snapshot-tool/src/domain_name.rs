@@ -1,6 +1,7 @@
 //! The name of a domain as people write it, and its canonical form.
 
-use snapshot_format::{HOST_BYTES_MAX, canonical_host};
+use snapshot_format::canary::RESERVED_HOST;
+use snapshot_format::{HOST_BYTES_MAX, canonical_host, is_reserved};
 use std::fmt;
 use url::Host;
 
@@ -43,6 +44,16 @@ impl DomainName {
         let canonical = canonical_host(text.as_bytes(), &mut buffer).map_err(|error| error.to_string())?;
         let host = str::from_utf8(canonical).expect("a canonical host is ASCII").to_owned();
         Ok(Self { host, wildcard })
+    }
+}
+
+impl DomainName {
+    /// Why no row and no domain file may use this name; `None`: they may.
+    pub fn reserved(&self) -> Option<String> {
+        let reserved = is_reserved(&self.host);
+        reserved.then(|| {
+            format!("{RESERVED_HOST} and all names below it belong to the canaries of snapshots: use another domain")
+        })
     }
 }
 

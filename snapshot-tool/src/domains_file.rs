@@ -76,6 +76,9 @@ impl FileReader<'_> {
                 let at = key.span().start;
                 let name = DomainName::parse(key.get_ref())
                     .map_err(|error| self.complain(at, format!("domain \"{}\": {error}", key.get_ref())))?;
+                if let Some(why) = name.reserved() {
+                    return Err(self.complain(at, format!("domain {name}: {why}")));
+                }
                 let line = line_of(self.text, at);
                 if let Some(first) = lines.insert(name.clone(), line) {
                     let message = format!("domain {name} is defined on line {first} already");

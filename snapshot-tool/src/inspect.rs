@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use snapshot_format::index::{BUCKET_BYTES, BUCKET_SLOTS, INDEX_HEADER_BYTES, IndexShape};
 use snapshot_format::layout::{FORMAT_VERSION, SectionKind};
 use snapshot_format::limits::PROBE_BUCKETS_MAX;
-use snapshot_format::{Mapping, Snapshot, open_mapped};
+use snapshot_format::{CANARY_HOST, Mapping, Snapshot, open_mapped};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -137,6 +137,7 @@ fn to_json(snapshot: &Snapshot<Mapping>, load: &IndexLoad, domains_max: usize) -
         "file_bytes": header.file_bytes,
         "links": header.links,
         "domain_count": header.domains,
+        "canaries": header.canaries,
         "hash_seed": header.hash_seed,
         "content_checksum": format!("{:016x}", header.content_checksum),
         "sections": sections,
@@ -163,6 +164,7 @@ fn to_text(snapshot: &Snapshot<Mapping>, load: &IndexLoad, domains_max: usize) -
     line("content checksum", format!("{:016x}", header.content_checksum));
     line("hash seed", header.hash_seed.to_string());
     line("links", grouped(header.links));
+    line("canaries", canaries(header.canaries));
     line("bytes", grouped(header.file_bytes));
     if let Some(metadata) = metadata(snapshot) {
         line("metadata", metadata.to_string());
@@ -188,6 +190,14 @@ fn to_text(snapshot: &Snapshot<Mapping>, load: &IndexLoad, domains_max: usize) -
         line("", format!("… and {unlisted} more (--domains-max 0 lists all)"));
     }
     text
+}
+
+/// The known links, which no row asked for.
+fn canaries(count: u32) -> String {
+    match count {
+        0 => "none: built before there were any".to_owned(),
+        count => format!("{count} known links of {CANARY_HOST}, not counted above"),
+    }
 }
 
 /// Settings that are not the built-in ones.

@@ -75,6 +75,8 @@ struct Answer<'s> {
     host: String,
     code: String,
     place: Place<'s>,
+    /// The generation, if the domain holds the canaries: a node puts it behind their destination.
+    generation: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -134,9 +136,15 @@ fn look<'s, B: AsRef<[u8]>>(
     let mut buffer = [0; HOST_BYTES_MAX];
     let ascii = host_in_ascii(host)?;
     let host = canonical_host(ascii.as_bytes(), &mut buffer).with_context(|| format!("host {host:?}"))?;
-    let answer =
-        |code: String, place| Answer { host: String::from_utf8_lossy(host).into_owned(), code, place };
+    let answer = |code: String, place| Answer {
+        host: String::from_utf8_lossy(host).into_owned(),
+        code,
+        place,
+        generation: None,
+    };
     let Some(domain) = snapshot.domain(host) else { return Ok(answer(code.to_owned(), Place::UnknownHost)) };
+    let generation = snapshot.holds_canaries(&domain).then(|| snapshot.generation());
+    let answer = |code, place| Answer { generation, ..answer(code, place) };
     let mut buffer = [0; CODE_BYTES_MAX];
     Ok(match canonical_code(code.as_bytes(), domain.case, domain.trailing_slash, &mut buffer) {
         Err(error) => answer(code.to_owned(), Place::NoCode(domain, error)),
@@ -172,6 +180,13 @@ fn split_url(url: &str) -> anyhow::Result<(&str, &str)> {
 }
 
 impl Answer<'_> {
+    /// What a node sends.
+    fn destination(&self, link: &Link<'_>) -> String {
+        let stored = String::from_utf8_lossy(link.destination);
+        self.generation
+            .map_or_else(|| stored.clone().into_owned(), |generation| format!("{stored}{generation}"))
+    }
+
     fn to_json(&self) -> Value {
         let mut object = json!({ "host": self.host, "code": self.code });
         let mut put = |key: &str, value: Value| object[key] = value;
@@ -190,7 +205,7 @@ impl Answer<'_> {
                 put("result", "link".into());
                 put("domain", domain_json(domain));
                 put("state", state.name().into());
-                put("destination", String::from_utf8_lossy(link.destination).into());
+                put("destination", self.destination(link).into());
                 put("status", link.status.unwrap_or(domain.status).code().into());
                 put("query", link.query.unwrap_or(domain.query).name().into());
                 put("disabled", link.disabled.into());
@@ -241,7 +256,7 @@ impl Answer<'_> {
                 line("domain", &domain.display_name());
                 line("code", &self.code);
                 line("state", state.name());
-                line("destination", &String::from_utf8_lossy(link.destination));
+                line("destination", &self.destination(link));
                 line(
                     "status",
                     &format!("{}{}", link.status.unwrap_or(domain.status), from(link.status.is_some())),

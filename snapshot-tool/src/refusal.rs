@@ -36,6 +36,8 @@ reasons! {
     MissingValue = "missing_value";
     /// The domain is no host name.
     DomainInvalid = "domain_invalid";
+    /// The domain is reserved for the known links that every snapshot holds.
+    DomainReserved = "domain_reserved";
     /// The domain is not in the domain file, and only listed domains are wanted.
     DomainUnlisted = "domain_unlisted";
     /// The code is the root of the domain, which the domain file decides.

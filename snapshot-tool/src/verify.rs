@@ -118,8 +118,16 @@ fn compare_with_inputs(arguments: &Arguments, snapshot: &Snapshot<Mapping>) -> a
 }
 
 fn to_json(snapshot: &Snapshot<Mapping>, census: &Census, against: Option<&Counts>) -> Value {
-    let Census { links, superseded, disabled, deleted, with_not_before, with_expiry, destination_bytes } =
-        *census;
+    let Census {
+        links,
+        canaries,
+        superseded,
+        disabled,
+        deleted,
+        with_not_before,
+        with_expiry,
+        destination_bytes,
+    } = *census;
     let against = against.map(|counts| {
         json!({
             "only_in_inputs": counts.added,
@@ -136,6 +144,7 @@ fn to_json(snapshot: &Snapshot<Mapping>, census: &Census, against: Option<&Count
         "file_bytes": snapshot.bytes_len(),
         "domains": snapshot.domains(),
         "links": links,
+        "canaries": canaries,
         "superseded": superseded,
         "disabled": disabled,
         "deleted": deleted,
@@ -154,6 +163,7 @@ fn to_text(
 ) -> String {
     let Census {
         links,
+        canaries,
         superseded: _,
         disabled,
         deleted,
@@ -167,7 +177,7 @@ fn to_text(
     let mut text = format!(
         "{file}: whole, generation {generation}, truth of {built_at}\n\
          every checksum matches; {links} in {domains} found by their keys\n\
-         {} disabled, {} deleted, {} with a begin, {} with an end",
+         {} disabled, {} deleted, {} with a begin, {} with an end, {canaries} canaries beside them",
         grouped(disabled),
         grouped(deleted),
         grouped(with_not_before),

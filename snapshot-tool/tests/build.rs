@@ -354,3 +354,47 @@ fn of_two_builds_at_once_the_later_one_publishes_nothing() {
     assert!(complaint.contains("a.snapshot was replaced while this was built"), "{complaint}");
     assert_eq!(bench.read("a.snapshot"), published);
 }
+
+#[test]
+fn every_snapshot_holds_canaries_that_are_no_links_of_anybody() {
+    let bench = Bench::new();
+    let summary = bench.build("a.snapshot", &format!("go.example,a,{URL}\ngo.example,a,{URL}\n"));
+    assert_eq!((&summary["links"], &summary["domains"]), (&json!(1), &json!(1)));
+    let inspected = bench.run("inspect --json a.snapshot").exits(0).json();
+    assert_eq!(
+        [&inspected["links"], &inspected["domain_count"], &inspected["canaries"]],
+        [&json!(1), &json!(1), &json!(4)]
+    );
+    let verified = bench.run("verify --json a.snapshot").exits(0).json();
+    assert_eq!((&verified["links"], &verified["canaries"]), (&json!(1), &json!(4)));
+    let exported = bench.run("export --domains domains.toml a.snapshot").exits(0).stdout;
+    assert_eq!(exported.lines().count(), 2, "{exported}");
+    assert!(!String::from_utf8(bench.read("domains.toml")).unwrap().contains("invalid"));
+    let found = bench.run("lookup --json a.snapshot https://canary.carom.invalid/ok").exits(0).json();
+    assert_eq!(found["destination"], "https://canary.carom.invalid/at/1");
+
+    // The same links in a later generation: the canaries do not make them another content.
+    bench.run("build --json --output a.snapshot rows.csv").exits(0);
+    assert_eq!(bench.run("inspect --json a.snapshot").json()["generation"], 1);
+    bench.build("b.snapshot", &format!("go.example,b,{URL}\n"));
+    let differences = bench.run("diff --json a.snapshot b.snapshot").exits(1).stdout;
+    assert!(!differences.contains("canary"), "{differences}");
+}
+
+#[test]
+fn rows_and_domain_files_that_use_the_reserved_name_are_refused() {
+    let bench = Bench::new();
+    bench.write(
+        "rows.csv",
+        csv(&format!("canary.carom.invalid,ok,{URL}\n*.Carom.Invalid,a,{URL}\nother.invalid,a,{URL}\n")),
+    );
+    let summary = bench.run("build --json --output a.snapshot rows.csv").exits(3).json();
+    assert_eq!(summary["links"], 1);
+    assert_eq!(summary["refused"], json!({ "total": 2, "by_reason": { "domain_reserved": 2 } }));
+    bench.write("domains.toml", "version = 1\n[domains.\"canary.carom.invalid\"]\nstatus = 301\n");
+    bench
+        .run("build --domains domains.toml --output b.snapshot rows.csv")
+        .exits(1)
+        .complains("domains.toml, line 2")
+        .complains("use another domain");
+}

@@ -8,6 +8,8 @@ mod instruments;
 
 mod redirects;
 
+mod canaries;
+
 mod protocol;
 
 mod caching;
@@ -37,5 +39,7 @@ mod configuration;
 mod soak;
 
 mod guard;
+
+mod anycast_lab;
 
 mod tool;

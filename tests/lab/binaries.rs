@@ -15,6 +15,11 @@ pub fn snapshot_tool() -> PathBuf {
     find("snapshot-tool")
 }
 
+/// The sidecar that announces a node.
+pub fn carom_bgp() -> PathBuf {
+    find("carom-bgp")
+}
+
 /// The root of the repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests have a folder in the repository")
@@ -48,7 +53,19 @@ fn build() -> Result<PathBuf, String> {
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--bins", "-p", "carom", "-p", "snapshot-tool", "--profile", profile])
+        .args([
+            "build",
+            "--quiet",
+            "--bins",
+            "-p",
+            "carom",
+            "-p",
+            "carom-bgp",
+            "-p",
+            "snapshot-tool",
+            "--profile",
+            profile,
+        ])
         .arg("--target-dir")
         .arg(directory.parent().expect("a profile lies in a target directory"))
         .current_dir(repository())

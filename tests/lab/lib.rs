@@ -36,6 +36,8 @@ pub mod streams;
 
 pub mod load;
 
+pub mod topology;
+
 pub use links::{Domains, Row};
 pub use metrics::Metrics;
 pub use network::Namespace;

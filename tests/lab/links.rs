@@ -142,5 +142,6 @@ pub fn write<'s>(
     for (place, link) in links.into_iter().enumerate() {
         writer.add_link(&Link { domain: id, ..link }, place as u64).unwrap();
     }
+    writer.add_canaries().unwrap();
     writer.finish(None, |_, _| {}).unwrap();
 }

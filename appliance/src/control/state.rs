@@ -14,6 +14,7 @@ use crate::guard::GuardFacts;
 use crate::limits::SHARD_STALL;
 use crate::metrics::reason::reasons;
 use crate::metrics::{Reason as _, ShardCells, Swap};
+use crate::redirect::Outcome;
 
 /// Where a node is in its life. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,17 @@ pub enum Phase {
     Serving,
     /// No new traffic is wanted; requests are still answered.
     Draining,
+}
+
+impl Phase {
+    /// The word of vitals.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+        }
+    }
 }
 
 /// Facts about the snapshot that is served, copied when it was swapped in.
@@ -223,6 +235,7 @@ impl NodeState {
             up_s: self.up(now).as_secs(),
             live: true,
             ready: reasons.is_empty(),
+            stage: self.phase().name().into(),
             draining: self.phase() == Phase::Draining,
             reasons: reasons.into_iter().map(vitals::Reason::from).collect(),
             snapshot: self.snapshot().map(|facts| facts.vitals(now, unix_s)),
@@ -281,6 +294,7 @@ fn shard_vitals(cells: &ShardCells, now: Instant) -> ShardVitals {
             .map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
         connections: cells.open(),
         requests: cells.requests_answered(),
+        canaries: cells.requests_of(Outcome::Canary),
     }
 }
 

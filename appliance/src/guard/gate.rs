@@ -61,7 +61,7 @@ pub enum SetUpError {
         /// Which interface.
         interface: String,
         /// Why.
-        error: AttachError,
+        error: Box<AttachError>,
     },
 }
 
@@ -103,9 +103,9 @@ impl Gate {
         let SelfTest { packets } = guard.self_test()?;
         let mut attached = Vec::new();
         for interface in &guard_settings.interfaces {
-            let attachment = guard
-                .attach(interface, guard_settings.allow_generic)
-                .map_err(|error| SetUpError::Attach { interface: interface.clone(), error })?;
+            let attachment = guard.attach(interface, guard_settings.allow_generic).map_err(|error| {
+                SetUpError::Attach { interface: interface.clone(), error: Box::new(error) }
+            })?;
             for finding in &attachment.findings {
                 tracing::warn!(
                     interface,

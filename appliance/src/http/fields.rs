@@ -1,7 +1,7 @@
 //! HOT: the few fields that decide how a request is framed and routed; all others are checked and forgotten.
 
 use super::target::is_authority;
-use super::{Body, Refusal, Version};
+use super::{Body, Refusal, Version, Wishes};
 
 /// What the fields of one head have said so far.
 #[derive(Default)]
@@ -10,6 +10,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) expects_continue: bool,
     pub(crate) user_agent: Option<&'a [u8]>,
     pub(crate) referer: Option<&'a [u8]>,
+    pub(crate) wishes: Wishes,
     pub(crate) content_length: Option<u64>,
     chunked: bool,
     close: bool,
@@ -28,6 +29,18 @@ impl<'a> Fields<'a> {
     pub(crate) fn add(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
         // Most fields of a browser have a length that none of ours has.
         match name.len() {
+            3 if name.eq_ignore_ascii_case(b"dnt") => {
+                self.wishes.dnt |= value == b"1";
+                Ok(())
+            }
+            7 if name.eq_ignore_ascii_case(b"sec-gpc") => {
+                self.wishes.gpc |= value == b"1";
+                Ok(())
+            }
+            5 | 7 | 9 | 11 if is_purpose(name) => {
+                self.wishes.prefetch |= is_ahead_of_time(value);
+                Ok(())
+            }
             4 if name.eq_ignore_ascii_case(b"host") => self.add_host(value),
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 // Other expectations may be ignored (RFC 9110, 10.1.1).
@@ -119,4 +132,17 @@ impl<'a> Fields<'a> {
         self.chunked = true;
         Ok(())
     }
+}
+
+/// Fields that tell a visit from a look ahead: the standard one, and what browsers sent before it.
+fn is_purpose(name: &[u8]) -> bool {
+    [b"sec-purpose".as_slice(), b"purpose", b"x-purpose", b"x-moz"]
+        .iter()
+        .any(|purpose| name.eq_ignore_ascii_case(purpose))
+}
+
+fn is_ahead_of_time(value: &[u8]) -> bool {
+    [b"prefetch".as_slice(), b"preview"]
+        .iter()
+        .any(|word| value.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
 }

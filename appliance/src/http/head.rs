@@ -35,6 +35,19 @@ pub struct Head<'a> {
     pub user_agent: Option<&'a [u8]>,
     /// The first Referer field.
     pub referer: Option<&'a [u8]>,
+    /// What the client asks about the use of its visit.
+    pub wishes: Wishes,
+}
+
+/// What a client says about the use of its visit. Nothing of it changes an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// `Sec-GPC: 1` (Global Privacy Control): do not sell or share.
+    pub gpc: bool,
+    /// `DNT: 1`: do not track.
+    pub dnt: bool,
+    /// Nobody looks at the answer yet: `Sec-Purpose`, `Purpose`, `X-Purpose` or `X-Moz` begin with `prefetch` or `preview`.
+    pub prefetch: bool,
 }
 
 /// The request method, which is case-sensitive.
@@ -269,6 +282,7 @@ fn fields_and_end<'a>(
         expects_continue: fields.expects_continue && version == Version::Http11,
         user_agent: fields.user_agent,
         referer: fields.referer,
+        wishes: fields.wishes,
     };
     Ok((head, end))
 }

@@ -21,6 +21,6 @@ pub mod connection;
 pub(crate) use bytes::find_control;
 pub use connection::{Advance, Answer, Connection, Ending, Next};
 pub(crate) use fields::Fields;
-pub use head::{Body, Head, Method, Parsed, Version};
+pub use head::{Body, Head, Method, Parsed, Version, Wishes};
 pub use refusal::Refusal;
 pub(crate) use target::is_authority;

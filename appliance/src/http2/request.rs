@@ -206,6 +206,7 @@ impl<'s> Parts<'s> {
             expects_continue: fields.expects_continue,
             user_agent: fields.user_agent,
             referer: fields.referer,
+            wishes: fields.wishes,
         };
         Ok(Request { head, content_length: fields.content_length })
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::clicks::Handed;
 use crate::http::Refusal;
 use crate::http2::Offence;
 use crate::redirect::Outcome;
@@ -64,6 +65,9 @@ pub struct ShardCells {
     access_records_lost: Cell,
     offenders: Cell,
     offenders_lost: Cell,
+    clicks_recorded: Cell,
+    clicks_sampled_out: Cell,
+    clicks_lost: Cell,
     latency: Histogram,
 }
 
@@ -87,6 +91,9 @@ impl ShardCells {
             access_records_lost: Cell::new(),
             offenders: Cell::new(),
             offenders_lost: Cell::new(),
+            clicks_recorded: Cell::new(),
+            clicks_sampled_out: Cell::new(),
+            clicks_lost: Cell::new(),
             latency: Histogram::new(),
         });
         (ShardCounters { cells: Arc::clone(&cells), not_shared: PhantomData }, cells)
@@ -139,6 +146,11 @@ impl ShardCells {
         self.requests[outcome.index()][class.index()].get()
     }
 
+    /// Requests that ended so, whatever their status.
+    pub fn requests_of(&self, outcome: Outcome) -> u64 {
+        self.requests[outcome.index()].iter().map(Cell::get).sum()
+    }
+
     /// Requests that were answered, whatever the answer; refused ones are not among them.
     pub fn requests_answered(&self) -> u64 {
         self.requests.as_flattened().iter().map(Cell::get).sum()
@@ -182,6 +194,21 @@ impl ShardCells {
     /// Sources that went over the threshold and found the ring full.
     pub fn offenders_lost(&self) -> u64 {
         self.offenders_lost.get()
+    }
+
+    /// Clicks whose record went into the ring.
+    pub fn clicks_recorded(&self) -> u64 {
+        self.clicks_recorded.get()
+    }
+
+    /// Clicks for which another record stands.
+    pub fn clicks_sampled_out(&self) -> u64 {
+        self.clicks_sampled_out.get()
+    }
+
+    /// Clicks whose record found the ring full.
+    pub fn clicks_lost(&self) -> u64 {
+        self.clicks_lost.get()
     }
 
     /// Adds the shard's latencies to `merged`.
@@ -274,6 +301,17 @@ impl ShardCounters {
             Noted::Kept => {}
             Noted::Reported => self.cells.offenders.add(1),
             Noted::Lost => self.cells.offenders_lost.add(1),
+        }
+    }
+
+    /// An answer was offered to the recorder.
+    #[inline]
+    pub fn clicked(&self, handed: Handed) {
+        match handed {
+            Handed::NoClick => {}
+            Handed::Recorded => self.cells.clicks_recorded.add(1),
+            Handed::SampledOut => self.cells.clicks_sampled_out.add(1),
+            Handed::Lost => self.cells.clicks_lost.add(1),
         }
     }
 

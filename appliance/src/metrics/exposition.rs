@@ -8,7 +8,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 
-use super::families::{FAMILIES, Family, Kind, Sample, Scrape, Value};
+use super::families::{Family, Kind, Sample, Scrape, Value, all};
 use super::histogram::Distribution;
 use super::process::Process;
 use crate::control::state::NodeState;
@@ -30,7 +30,7 @@ impl Exposition {
     /// The metrics of the node that `state` describes.
     pub fn new(state: Arc<NodeState>) -> Self {
         let registry = Registry::new();
-        let descriptions = FAMILIES.iter().map(description).collect();
+        let descriptions = all().map(description).collect();
         registry
             .register(Box::new(NodeCollector { state, descriptions }))
             .expect("names in the table of metrics are valid and differ, as a test shows");
@@ -70,7 +70,7 @@ impl Collector for NodeCollector {
             unix_s: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             process: Process::now(),
         };
-        FAMILIES.iter().map(|family| collected(family, &scrape)).collect()
+        all().map(|family| collected(family, &scrape)).collect()
     }
 }
 

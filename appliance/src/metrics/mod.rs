@@ -15,6 +15,8 @@ mod process;
 
 mod families;
 
+mod guard_families;
+
 pub mod exposition;
 
 pub mod reference;

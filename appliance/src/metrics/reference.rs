@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::families::{FAMILIES, Family, Kind, Label, Values};
+use super::families::{Family, Kind, Label, Values, all};
 
 const STRINGS_GROW: &str = "writing to a String cannot fail";
 
@@ -14,7 +14,7 @@ pub fn markdown() -> String {
          `GET /metrics` on the admin listener, in the text format of prometheus. Shards count in cells of their own, which\n\
          are added up when somebody asks: a scrape costs the shards nothing. Every label has a bounded set of values.\n",
     );
-    for Family { name, kind, help, labels, read: _ } in FAMILIES {
+    for Family { name, kind, help, labels, read: _ } in all() {
         let kind = match kind {
             Kind::Counter => "Counter",
             Kind::Gauge => "Gauge",

@@ -20,6 +20,19 @@ pub struct Decision<'a> {
     pub location: Option<Location<'a>>,
     /// Who may keep the reply, and for how long.
     pub cache: CacheControl,
+    /// Whose request it was; `None` where no domain of the snapshot was asked.
+    pub asked: Option<Asked<'a>>,
+}
+
+/// The domain that was asked, and the link if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// Canonical name of the domain, without the `*.` of a wildcard.
+    pub domain: &'a [u8],
+    /// Whether the domain stands for all names below.
+    pub wildcard: bool,
+    /// Canonical code of the link; `None` for the root and for what no link has.
+    pub code: Option<&'a [u8]>,
 }
 
 /// The Cache-Control field of a reply.
@@ -42,7 +55,7 @@ impl Decision<'_> {
     fn without_location(outcome: Outcome) -> Self {
         let status =
             outcome.status().expect("the outcomes without a status of their own are made by `redirect`");
-        Self { outcome, status, location: None, cache: CacheControl::NoStore }
+        Self { outcome, status, location: None, cache: CacheControl::NoStore, asked: None }
     }
 }
 
@@ -60,10 +73,27 @@ pub fn decide<'a, B: AsRef<[u8]>>(head: &Head<'a>, snapshot: &'a Snapshot<B>, un
     let Some(domain) = host.and_then(|host| snapshot.domain(host)) else {
         return Decision::without_location(Outcome::UnknownHost);
     };
+    if snapshot.holds_canaries(&domain) {
+        return as_canary(decide_in(head, snapshot, domain, unix_s), snapshot.generation());
+    }
+    decide_in(head, snapshot, domain, unix_s)
+}
+
+#[inline]
+fn decide_in<'a, B: AsRef<[u8]>>(
+    head: &Head<'a>,
+    snapshot: &'a Snapshot<B>,
+    domain: Domain<'a>,
+    unix_s: u64,
+) -> Decision<'a> {
     let mut code_buffer = [0; CODE_BYTES_MAX];
-    match canonical_code(head.path, domain.case, domain.trailing_slash, &mut code_buffer) {
+    let mut code_found = None;
+    let decision = match canonical_code(head.path, domain.case, domain.trailing_slash, &mut code_buffer) {
         Ok(code) => match snapshot.link(&domain, code) {
-            Some(link) => decide_link(head, &domain, &link, unix_s),
+            Some(link) => {
+                code_found = Some(link.code);
+                decide_link(head, &domain, &link, unix_s)
+            }
             None => decide_miss(head, &domain),
         },
         Err(CodeError::Empty) => decide_root(head, &domain),
@@ -71,6 +101,22 @@ pub fn decide<'a, B: AsRef<[u8]>>(head: &Head<'a>, snapshot: &'a Snapshot<B>, un
         Err(CodeError::TooLong | CodeError::BadEscape | CodeError::ControlByte(_)) => {
             Decision::without_location(Outcome::ImpossibleCode)
         }
+    };
+    let asked = Asked { domain: domain.name, wildcard: domain.wildcard, code: code_found };
+    Decision { asked: Some(asked), ..decision }
+}
+
+/// The same decision under the name of the canaries, so that a question about health is no click, no miss and no scan; its
+/// location says which generation answered. What is wrong with the request or the record stays what it is.
+#[cold]
+fn as_canary(decision: Decision<'_>, generation: u64) -> Decision<'_> {
+    match decision.outcome {
+        Outcome::Redirected | Outcome::NotFound | Outcome::Deleted => Decision {
+            outcome: Outcome::Canary,
+            location: decision.location.map(|location| location.of_canary(generation)),
+            ..decision
+        },
+        _ => decision,
     }
 }
 
@@ -153,7 +199,9 @@ fn redirect<'a>(
     cache: CacheControl,
 ) -> Decision<'a> {
     match Location::new(destination, query) {
-        Some(location) => Decision { outcome, status: status.code(), location: Some(location), cache },
+        Some(location) => {
+            Decision { outcome, status: status.code(), location: Some(location), cache, asked: None }
+        }
         None => Decision::without_location(Outcome::CorruptRecord),
     }
 }

@@ -9,6 +9,8 @@ use crate::http::find_control;
 pub struct Location<'a> {
     destination: &'a [u8],
     query: &'a [u8],
+    /// The generation that the Location of a canary ends with.
+    generation: Digits,
 }
 
 impl<'a> Location<'a> {
@@ -21,21 +23,27 @@ impl<'a> Location<'a> {
     pub fn new(destination: &'a [u8], query: &'a [u8]) -> Option<Self> {
         let sendable = |text: &[u8]| find_control(text, 0) == text.len();
         let fine = !destination.is_empty() && sendable(destination) && sendable(query);
-        fine.then_some(Self { destination, query })
+        fine.then_some(Self { destination, query, generation: Digits::NONE })
+    }
+
+    /// The location of a canary: the generation in decimal behind the destination; there is no query.
+    #[inline]
+    pub(super) fn of_canary(self, generation: u64) -> Self {
+        Self { query: b"", generation: Digits::of(generation), ..self }
     }
 
     /// The most bytes that [`Location::pieces`] has.
     #[inline]
     pub(super) fn bytes_max(self) -> usize {
-        self.destination.len() + 1 + self.query.len()
+        self.destination.len() + 1 + self.query.len() + GENERATION_DIGITS_MAX
     }
 
     /// Destination and query byte for byte, in the order in which they are sent: the query behind `?`, or `&` if there is a
     /// query already, and before the `#` of a fragment.
     #[inline]
-    pub(super) fn pieces(self) -> [&'a [u8]; 4] {
+    pub(super) fn pieces(&self) -> [&[u8]; 4] {
         if self.query.is_empty() {
-            return [self.destination, b"", b"", b""];
+            return [self.destination, self.generation.as_bytes(), b"", b""];
         }
         let fragment_at = memchr(b'#', self.destination).unwrap_or(self.destination.len());
         let (before, fragment) = self.destination.split_at(fragment_at);
@@ -45,6 +53,38 @@ impl<'a> Location<'a> {
             (Some(_), _) => b"&",
         };
         [before, mark, self.query, fragment]
+    }
+}
+
+/// Digits of the greatest u64.
+const GENERATION_DIGITS_MAX: usize = 20;
+
+/// A number in decimal, or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Digits {
+    digits: [u8; GENERATION_DIGITS_MAX],
+    start: u8,
+}
+
+impl Digits {
+    const NONE: Self = Self { digits: [0; GENERATION_DIGITS_MAX], start: GENERATION_DIGITS_MAX as u8 };
+
+    #[cold]
+    fn of(mut number: u64) -> Self {
+        let mut digits = Self::NONE;
+        loop {
+            digits.start -= 1;
+            digits.digits[usize::from(digits.start)] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return digits;
+            }
+        }
+    }
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        &self.digits[self.start.into()..]
     }
 }
 
@@ -97,6 +137,16 @@ mod tests {
         for control in (0..=255_u8).filter(u8::is_ascii_control).map(char::from) {
             check(&format!("https://a/{control}"), "", None);
             check("https://a/", &format!("{control}b"), None);
+        }
+    }
+
+    #[test]
+    fn the_location_of_a_canary_ends_with_the_generation() {
+        for generation in [0, 7, 10, 1_234_567_890, u64::MAX] {
+            let location = Location::new(b"https://a/at/", b"query").unwrap().of_canary(generation);
+            let output = location.pieces().concat();
+            assert!(output.len() <= location.bytes_max());
+            assert_eq!(String::from_utf8(output).unwrap(), format!("https://a/at/{generation}"));
         }
     }
 

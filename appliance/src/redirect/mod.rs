@@ -11,7 +11,7 @@ pub mod decide;
 
 pub mod reply;
 
-pub use decide::{CacheControl, Decision, decide};
+pub use decide::{Asked, CacheControl, Decision, decide};
 pub use location::Location;
 pub use outcome::Outcome;
 pub use reply::Stamp;

@@ -11,6 +11,8 @@ reasons! {
         RootRedirected => "root_redirected",
         /// The domain has no such link and redirects its misses.
         MissRedirected => "miss_redirected",
+        /// A known link that every snapshot holds was asked for, to learn whether the node is well: nobody clicked.
+        Canary => "canary",
         /// The domain has no such link: 404.
         NotFound => "not_found",
         /// The path can be no code, because of its length or an escape: 404.
@@ -39,10 +41,10 @@ reasons! {
 }
 
 impl Outcome {
-    /// The status code that the outcome alone decides; `None` for the redirects, whose status the snapshot decides.
+    /// The status code that the outcome alone decides; `None` where the snapshot decides: redirects and canaries.
     pub const fn status(self) -> Option<u16> {
         match self {
-            Self::Redirected | Self::RootRedirected | Self::MissRedirected => None,
+            Self::Redirected | Self::RootRedirected | Self::MissRedirected | Self::Canary => None,
             Self::Options => Some(204),
             Self::NulInPath => Some(400),
             Self::Disabled => Some(403),
@@ -58,7 +60,9 @@ impl Outcome {
     /// The text that tells a person what happened; empty where there is nothing to tell.
     pub const fn body(self) -> &'static str {
         match self {
-            Self::Redirected | Self::RootRedirected | Self::MissRedirected | Self::Options => "",
+            Self::Redirected | Self::RootRedirected | Self::MissRedirected | Self::Canary | Self::Options => {
+                ""
+            }
             Self::NotFound | Self::ImpossibleCode => "link not found\n",
             Self::NulInPath => "bad request\n",
             Self::NotYetActive => "link is not active yet\n",

@@ -86,7 +86,7 @@ enum Field {
 /// Every field of a reply, in one order for every version of HTTP. Returns the body.
 #[inline(always)]
 fn compose(decision: &Decision<'_>, stamp: &Stamp<'_>, form: &mut impl Form) -> &'static [u8] {
-    let Decision { outcome, status, location, cache } = *decision;
+    let Decision { outcome, status, location, cache, asked: _ } = *decision;
     start(status, stamp, form);
     if let Some(location) = location {
         form.field(Field::Location, &location.pieces());
@@ -98,6 +98,7 @@ fn compose(decision: &Decision<'_>, stamp: &Stamp<'_>, form: &mut impl Form) -> 
         Outcome::Redirected
         | Outcome::RootRedirected
         | Outcome::MissRedirected
+        | Outcome::Canary
         | Outcome::NotFound
         | Outcome::ImpossibleCode
         | Outcome::NulInPath

@@ -28,7 +28,8 @@ impl Deed {
             Outcome::UnknownHost => Some(Self::UnknownHost),
             Outcome::NulInPath => Some(Self::Junk),
             // Whoever asks for these had a link in hand, or met an illness of ours.
-            Outcome::NotYetActive
+            Outcome::Canary
+            | Outcome::NotYetActive
             | Outcome::Disabled
             | Outcome::Expired
             | Outcome::Deleted

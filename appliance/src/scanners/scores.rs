@@ -8,7 +8,7 @@
 //! sender takes an empty or faded place only, so that crowds of people push nobody out. Who is pushed out loses points,
 //! never a ban: bans live in the guard's table. Sets are chosen by a seeded hash: nobody can aim at a set.
 //!
-//! Cost: one hash, and a set of 128 bytes, which is two cache lines. `the_cost_of_a_deed` measures it.
+//! Cost: one hash, and a set of 128 bytes, which is two cache lines; `appliance/examples/cost_of_a_deed.rs` measures it.
 
 use std::time::Instant;
 
@@ -284,25 +284,6 @@ mod tests {
                     prop_assert!((f64::from(offence.good) - good).abs() < 0.01);
                 }
             }
-        }
-    }
-
-    /// `cargo test --release -p carom --lib the_cost_of_a_deed -- --ignored --nocapture`
-    #[test]
-    #[ignore = "a measurement, not a check"]
-    fn the_cost_of_a_deed() {
-        for sources in [64_u32, 16_384, 1_000_000] {
-            let epoch = Instant::now();
-            let mut scores = Scores::new(SCORING, 16_384, [1, 2, 3, 4], epoch);
-            let rounds = 4_000_000_u32;
-            let began = Instant::now();
-            for round in 0..rounds {
-                // A walk that visits all, in no order that a prefetcher knows.
-                let source = Source::V4(round.wrapping_mul(2_654_435_761) % sources);
-                std::hint::black_box(scores.record(source, Deed::Good, epoch));
-            }
-            let ns = began.elapsed().as_nanos() as f64 / f64::from(rounds);
-            println!("{sources} sources: {ns:.1} ns per deed");
         }
     }
 }

@@ -39,6 +39,7 @@ use snapshot_format::{Mapping, Snapshot};
 use socket2::Socket;
 
 use crate::access_log::Sampler;
+use crate::clicks::Recorder;
 use crate::control::drain::StageCell;
 use crate::http2::Scratch;
 use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
@@ -79,6 +80,8 @@ pub struct Seed {
     pub sampler: Option<Sampler>,
     /// Who looks out for scanners, unless nobody does.
     pub scout: Option<Scout>,
+    /// The shard's end of the clicks, unless nobody records them.
+    pub recorder: Option<Recorder>,
 }
 
 /// The state of a shard. All of it belongs to one thread.
@@ -97,6 +100,7 @@ struct Shard {
     counters: ShardCounters,
     sampler: Option<Sampler>,
     scout: Option<Scout>,
+    recorder: Option<Recorder>,
     clock: Clock,
     ready: Rc<ReadySet>,
     events: Vec<Event>,
@@ -132,6 +136,7 @@ impl Shard {
             counters,
             sampler,
             scout,
+            recorder,
         } = seed;
         let now = Instant::now();
         let sessions_max = connections.per_shard_max + shed_farewells_max;
@@ -147,6 +152,7 @@ impl Shard {
             counters,
             sampler,
             scout,
+            recorder,
             clock: Clock::new(now, SystemTime::now()),
             ready: Rc::new(ReadySet::new()?),
             events: Vec::with_capacity(EVENTS_PER_TURN_MAX),

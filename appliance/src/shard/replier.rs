@@ -6,6 +6,7 @@ use std::time::Instant;
 use snapshot_format::{Mapping, Snapshot};
 
 use crate::access_log::{AccessRecord, RequestLine, Sampler, Verdict};
+use crate::clicks::recorder::{Moment, Recorder};
 use crate::http::{Answer, Head, Refusal};
 use crate::http2::{AnswerStream, Offence};
 use crate::metrics::ShardCounters;
@@ -28,6 +29,8 @@ pub(super) struct Replier<'a> {
     pub(super) sampler: Option<&'a mut Sampler>,
     /// Who looks out for scanners, unless nobody does.
     pub(super) scout: Option<&'a mut Scout>,
+    /// The shard's end of the clicks, unless nobody records them.
+    pub(super) recorder: Option<&'a mut Recorder>,
     /// Who asks.
     pub(super) peer: SocketAddr,
     /// Requests answered so far.
@@ -85,6 +88,7 @@ impl<'a> Replier<'a> {
         self.answered += 1;
         self.counters.answered(decision.outcome, decision.status);
         self.note(Deed::of(decision.outcome));
+        self.record(head, &decision);
         let request = || Some(RequestLine::new(head.method, head.host, head.path));
         self.sample(Verdict::Answered(decision.outcome), decision.status, request);
         written
@@ -101,6 +105,19 @@ impl<'a> Replier<'a> {
         if let (Some(scout), Some(deed)) = (&mut self.scout, deed) {
             self.counters.noted(scout.note(self.peer.ip(), deed, self.clock.now()));
         }
+    }
+
+    #[inline]
+    fn record(&mut self, head: &Head<'_>, decision: &Decision<'_>) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let moment = Moment {
+            peer: self.peer,
+            tls: false,
+            unix_ms: self.clock.unix_ms(),
+            began: self.clock.now(),
+            generation: self.snapshot.map_or(0, Snapshot::generation),
+        };
+        self.counters.clicked(recorder.answered(head, decision, &moment));
     }
 
     #[inline]

@@ -102,6 +102,7 @@ impl Shard {
                 counters: &self.counters,
                 sampler: self.sampler.as_mut(),
                 scout: self.scout.as_mut(),
+                recorder: self.recorder.as_mut(),
                 peer: session.peer,
                 answered: 0,
             };
@@ -232,6 +233,7 @@ impl Shard {
                     counters: &self.counters,
                     sampler: self.sampler.as_mut(),
                     scout: self.scout.as_mut(),
+                    recorder: self.recorder.as_mut(),
                     peer: session.peer,
                     answered: 0,
                 };

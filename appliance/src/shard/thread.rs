@@ -273,6 +273,7 @@ mod tests {
             counters: ShardCells::new(0, Instant::now()).0,
             sampler: None,
             scout: None,
+            recorder: None,
         }
     }
 

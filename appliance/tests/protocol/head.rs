@@ -1,7 +1,7 @@
 //! What the parser of request heads makes of good, bad and hostile heads.
 
 use carom::http::head::{Parsed, is_worth_parsing, parse};
-use carom::http::{Body, Head, Method, Refusal, Version};
+use carom::http::{Body, Head, Method, Refusal, Version, Wishes};
 use carom::limits::HttpLimits;
 
 use super::invariants::check_head;
@@ -19,6 +19,7 @@ const PLAIN: Head<'static> = Head {
     expects_continue: false,
     user_agent: None,
     referer: None,
+    wishes: Wishes { gpc: false, dnt: false, prefetch: false },
 };
 
 fn check_accepted(input: &str, expected: Head<'_>) {
@@ -37,6 +38,23 @@ fn check_refused(input: impl AsRef<[u8]>, expected: Refusal) {
 /// A request for `/` with these lines, each with its line end.
 fn with_fields(fields: &str) -> String {
     format!("GET / HTTP/1.1\r\n{fields}\r\n")
+}
+
+#[test]
+fn what_a_client_asks_about_its_visit_is_read_whatever_the_spelling() {
+    let check = |fields: &str, gpc: bool, dnt: bool, prefetch: bool| {
+        let wishes = Wishes { gpc, dnt, prefetch };
+        check_accepted(&with_fields(&format!("Host: a.example\r\n{fields}")), Head { wishes, ..PLAIN });
+    };
+    check("Sec-GPC: 1\r\n", true, false, false);
+    check("sec-gpc: 0\r\nSEC-GPC:1\r\n", true, false, false);
+    check("Sec-GPC: true\r\nDNT: 0\r\n", false, false, false);
+    check("dnt: 1\r\n", false, true, false);
+    check("Sec-Purpose: prefetch;prerender\r\n", false, false, true);
+    check("Purpose: Prefetch\r\n", false, false, true);
+    check("X-Purpose: preview\r\n", false, false, true);
+    check("X-moz: prefetch\r\n", false, false, true);
+    check("Purposes: prefetch\r\nPurpose: else\r\n", false, false, false);
 }
 
 #[test]

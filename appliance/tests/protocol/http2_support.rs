@@ -27,7 +27,7 @@ impl AnswerStream for Notes {
         };
         let location = Location::new(destination.as_bytes(), head.query.unwrap_or(b""));
         let location = location.filter(|_| status == 302);
-        let decision = Decision { outcome, status, location, cache: CacheControl::NoStore };
+        let decision = Decision { outcome, status, location, cache: CacheControl::NoStore, asked: None };
         reply::render_block(&decision, head, &STAMP, block)
     }
 

@@ -3,7 +3,7 @@
 //! It cuts the input into lines and words with the means of the standard library, looks at everything as often as it
 //! likes, and knows a refusal by its status alone.
 
-use carom::http::{Body, Head, Version};
+use carom::http::{Body, Head, Version, Wishes};
 use carom::limits::HttpLimits;
 
 /// What the twin says.
@@ -29,6 +29,7 @@ pub(crate) struct Pieces {
     pub(crate) expects_continue: bool,
     pub(crate) user_agent: Option<Vec<u8>>,
     pub(crate) referer: Option<Vec<u8>>,
+    pub(crate) wishes: Wishes,
 }
 
 impl Pieces {
@@ -46,6 +47,7 @@ impl Pieces {
             expects_continue,
             user_agent,
             referer,
+            wishes,
         } = *head;
         Self {
             bytes,
@@ -60,6 +62,7 @@ impl Pieces {
             expects_continue,
             user_agent: user_agent.map(<[u8]>::to_vec),
             referer: referer.map(<[u8]>::to_vec),
+            wishes,
         }
     }
 }
@@ -203,7 +206,18 @@ fn parse_lines(lines: &mut Lines<'_>, limits: &HttpLimits) -> Result<Pieces, Ver
         expects_continue: http11 && fields.iter().any(is_expectation),
         user_agent: first("user-agent"),
         referer: first("referer"),
+        wishes: wishes(&fields),
     })
+}
+
+fn wishes(fields: &[(String, Vec<u8>)]) -> Wishes {
+    let is_one = |wanted: &str| fields.iter().any(|(name, value)| name == wanted && value == b"1");
+    let is_ahead = |(name, value): &(String, Vec<u8>)| {
+        let value = String::from_utf8_lossy(value).to_lowercase();
+        let begins = value.starts_with("prefetch") || value.starts_with("preview");
+        begins && ["sec-purpose", "purpose", "x-purpose", "x-moz"].contains(&name.as_str())
+    };
+    Wishes { gpc: is_one("sec-gpc"), dnt: is_one("dnt"), prefetch: fields.iter().any(is_ahead) }
 }
 
 /// Authority, path without its first slash, and query.

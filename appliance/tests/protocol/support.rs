@@ -44,6 +44,7 @@ impl Answer for Recorder {
             status: 302,
             location: Location::new(b"https://target.example/", head.query.unwrap_or(b"")),
             cache: CacheControl::Private(90),
+            asked: None,
         };
         reply::render(&decision, head, closing, &STAMP, output);
     }

@@ -26,6 +26,9 @@ pub struct Vitals {
     pub live: bool,
     /// True when the node wants traffic: it has started, holds a snapshot, every shard turns, and it is not draining.
     pub ready: bool,
+    /// Where the node is in its life: `starting`, `serving` or `draining`; empty from nodes that do not say.
+    #[serde(default)]
+    pub stage: String,
     /// True from the moment a drain began.
     pub draining: bool,
     /// Why the node is not ready; empty when it is.
@@ -96,8 +99,11 @@ pub struct ShardVitals {
     pub last_turn_ms_ago: Option<u64>,
     /// Open connections.
     pub connections: u64,
-    /// Requests answered since the start.
+    /// Requests answered since the start, canaries included.
     pub requests: u64,
+    /// Of them, how many asked for a canary: whoever waits for clicks to cease looks at the difference.
+    #[serde(default)]
+    pub canaries: u64,
 }
 
 /// The guard at the network interface.
@@ -164,6 +170,7 @@ mod tests {
             up_s: 60,
             live: true,
             ready: false,
+            stage: "serving".into(),
             draining: false,
             reasons: vec![Reason { code: "no_snapshot".into(), detail: "no snapshot is served".into() }],
             snapshot: None,
@@ -174,6 +181,7 @@ mod tests {
                 last_turn_ms_ago: Some(12),
                 connections: 4,
                 requests: 5,
+                canaries: 2,
             }],
             guard: Some(GuardVitals {
                 mode: "monitor".into(),

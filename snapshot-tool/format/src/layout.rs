@@ -34,7 +34,8 @@ mod field {
     pub(super) const SECTIONS: usize = 52;
     pub(super) const HASH_SEED: usize = 56;
     pub(super) const CONTENT_CHECKSUM: usize = 64;
-    pub(super) const RESERVED: usize = 72;
+    pub(super) const CANARIES: usize = 72;
+    pub(super) const RESERVED: usize = 76;
     pub(super) const HEADER_CHECKSUM: usize = 120;
     const _: () = assert!(HEADER_CHECKSUM + 8 == super::HEADER_BYTES);
     const _: () = assert!(RESERVED < HEADER_CHECKSUM);
@@ -124,10 +125,12 @@ pub struct Header {
     pub built_at_unix_s: u64,
     /// Length of the whole file.
     pub file_bytes: u64,
-    /// Links that can be found.
+    /// Links that can be found, canaries apart: the file itself counts them in.
     pub links: u64,
-    /// Entries of the domain table.
+    /// Domains, that of the canaries apart: the file itself counts it in.
     pub domains: u32,
+    /// Canaries; they are the links of the last domain of the table. 0: the file has none, and no such domain.
+    pub canaries: u32,
     /// Entries of the section table.
     pub sections: u32,
     /// Seed of every key hash in this file.
@@ -149,6 +152,18 @@ pub struct Section {
     pub bytes: u64,
     /// XXH3-64 of the section.
     pub checksum: u64,
+}
+
+impl Header {
+    /// Entries of the domain table.
+    pub const fn domains_in_table(&self) -> u32 {
+        self.domains + (self.canaries > 0) as u32
+    }
+
+    /// Entries of the link index.
+    pub const fn links_in_index(&self) -> u64 {
+        self.links + self.canaries as u64
+    }
 }
 
 impl Section {
@@ -189,9 +204,10 @@ pub fn render_first_page(header: &Header, sections: &[Section]) -> Vec<u8> {
     put(field::GENERATION, &header.generation.to_le_bytes());
     put(field::BUILT_AT_UNIX_S, &header.built_at_unix_s.to_le_bytes());
     put(field::FILE_BYTES, &header.file_bytes.to_le_bytes());
-    put(field::LINKS, &header.links.to_le_bytes());
-    put(field::DOMAINS, &header.domains.to_le_bytes());
+    put(field::LINKS, &header.links_in_index().to_le_bytes());
+    put(field::DOMAINS, &header.domains_in_table().to_le_bytes());
     put(field::SECTIONS, &(sections.len() as u32).to_le_bytes());
+    put(field::CANARIES, &header.canaries.to_le_bytes());
     put(field::HASH_SEED, &header.hash_seed.to_le_bytes());
     put(field::CONTENT_CHECKSUM, &header.content_checksum.to_le_bytes());
     for (index, section) in sections.iter().enumerate() {
@@ -251,12 +267,17 @@ pub fn parse_first_page(bytes: &[u8]) -> Result<(Header, Vec<Section>), FirstPag
     if u32_at(page, field::HEADER_BYTES) as usize != HEADER_BYTES {
         return Err(FirstPageError::Impossible("header length"));
     }
+    let canaries = u32_at(page, field::CANARIES);
+    let beside = |count: u64, apart: u64| {
+        count.checked_sub(apart).ok_or(FirstPageError::Impossible("number of canaries"))
+    };
     let header = Header {
         generation: u64_at(page, field::GENERATION),
         built_at_unix_s: u64_at(page, field::BUILT_AT_UNIX_S),
         file_bytes: u64_at(page, field::FILE_BYTES),
-        links: u64_at(page, field::LINKS),
-        domains: u32_at(page, field::DOMAINS),
+        links: beside(u64_at(page, field::LINKS), canaries.into())?,
+        domains: beside(u32_at(page, field::DOMAINS).into(), u64::from(canaries > 0))? as u32,
+        canaries,
         sections: section_count as u32,
         hash_seed: u64_at(page, field::HASH_SEED),
         content_checksum: u64_at(page, field::CONTENT_CHECKSUM),
@@ -325,6 +346,7 @@ mod tests {
             file_bytes: 8192,
             links: 4,
             domains: 5,
+            canaries: 0,
             sections: 1,
             hash_seed: 7,
             content_checksum: 8,

@@ -18,6 +18,8 @@ pub mod index;
 pub mod layout;
 pub mod record;
 
+pub mod canary;
+
 pub mod mapping;
 pub mod reader;
 pub mod verify;
@@ -28,6 +30,7 @@ mod spill;
 mod write_error;
 pub mod writer;
 
+pub use canary::{CANARIES, CANARY_DESTINATION, CANARY_HOST, Canary, is_reserved};
 pub use canonical::{CodeError, HostError, canonical_code, canonical_host};
 pub use domain::{Domain, RedirectTo};
 pub use limits::{CODE_BYTES_MAX, DESTINATION_BYTES_MAX, HOST_BYTES_MAX};

@@ -1,5 +1,6 @@
 //! HOT: the production reader: everything is checked once at opening, and after that every call is total.
 
+use crate::canary::CANARY_HOST;
 use crate::domain::{self, Domain};
 use crate::hash::{SPACE_EXACT_DOMAIN, SPACE_WILDCARD_DOMAIN, key_hash};
 use crate::index::IndexShape;
@@ -48,6 +49,9 @@ pub enum OpenError {
     /// The head of an index does not fit its section.
     #[error("the {0} has an impossible shape")]
     IndexShape(&'static str),
+    /// The last domain is not that of the canaries, although the header counts some.
+    #[error("the canaries that the header counts are not where they belong")]
+    Canaries,
     /// A domain cannot be read, or cannot be found by its name.
     #[error("domain {0} of the table is damaged or cannot be found by its name")]
     Domain(u32),
@@ -118,12 +122,13 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
 
     /// Checks what needs lookups: counts, and that every domain is found by its name.
     fn checked(mut self) -> Result<Self, OpenError> {
-        let table_bytes = u64::from(self.header.domains) * domain::ENTRY_BYTES as u64;
-        if self.header.domains > DOMAINS_MAX || table_bytes > self.domains.len() as u64 {
+        let domains = self.header.domains_in_table();
+        let table_bytes = u64::from(domains) * domain::ENTRY_BYTES as u64;
+        if domains > DOMAINS_MAX || table_bytes > self.domains.len() as u64 {
             return Err(FirstPageError::Impossible("number of domains").into());
         }
-        if self.link_shape.entries != self.header.links
-            || self.domain_shape.entries != u64::from(self.header.domains)
+        if self.link_shape.entries != self.header.links_in_index()
+            || self.domain_shape.entries != u64::from(domains)
         {
             return Err(FirstPageError::Impossible("number of links or domains").into());
         }
@@ -131,7 +136,7 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
             return Err(OpenError::SectionRange(SectionKind::Metadata.number()));
         }
         let mut has_wildcards = false;
-        for id in 0..self.header.domains {
+        for id in 0..domains {
             let domain = domain::decode(self.slice(&self.domains), id).ok_or(OpenError::Domain(id))?;
             has_wildcards |= domain.wildcard;
             let space = if domain.wildcard { SPACE_WILDCARD_DOMAIN } else { SPACE_EXACT_DOMAIN };
@@ -140,6 +145,12 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
             }
         }
         self.has_wildcards = has_wildcards;
+        if self.header.canaries > 0 {
+            let last = self.domain_by_id(self.header.domains).ok_or(OpenError::Canaries)?;
+            if last.name != CANARY_HOST.as_bytes() || last.links != u64::from(self.header.canaries) {
+                return Err(OpenError::Canaries);
+            }
+        }
         Ok(self)
     }
 
@@ -153,14 +164,25 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
         self.header.built_at_unix_s
     }
 
-    /// Links that can be found.
+    /// Links that can be found, canaries apart.
     pub const fn links(&self) -> u64 {
         self.header.links
     }
 
-    /// Domains in the table.
+    /// Domains, that of the canaries apart; their ids are the numbers below this.
     pub const fn domains(&self) -> u32 {
         self.header.domains
+    }
+
+    /// Canaries: known links that no row asked for; 0 in files of builders that did not know them.
+    pub const fn canaries(&self) -> u32 {
+        self.header.canaries
+    }
+
+    /// Whether a domain of this snapshot is the one that holds the canaries.
+    #[inline]
+    pub const fn holds_canaries(&self, domain: &Domain<'_>) -> bool {
+        self.header.canaries > 0 && domain.id == self.header.domains
     }
 
     /// Length of the file.
@@ -230,27 +252,32 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
         None
     }
 
-    /// Domain `id` of the table.
+    /// Domain `id` of the table; that of the canaries has the first id after those of all others.
     pub fn domain_by_id(&self, id: u32) -> Option<Domain<'_>> {
-        if id >= self.header.domains {
+        if id >= self.header.domains_in_table() {
             return None;
         }
         domain::decode(self.slice(&self.domains), id)
     }
 
-    /// Every domain, in the order of ids.
+    /// Every domain but that of the canaries, in the order of ids.
     pub fn iter_domains(&self) -> impl Iterator<Item = Domain<'_>> {
         (0..self.header.domains).filter_map(|id| self.domain_by_id(id))
     }
 
-    /// Every link that can be found, in the order in which they were added.
+    /// Every link that can be found but the canaries, in the order in which they were added.
     pub fn iter_links(&self) -> impl Iterator<Item = Link<'_>> {
-        self.iter_records().filter(|decoded| !decoded.superseded).map(|decoded| decoded.link)
+        let listed = |decoded: &Decoded<'_>| !decoded.superseded && !self.is_canary(&decoded.link);
+        self.iter_records().filter(listed).map(|decoded| decoded.link)
     }
 
     /// Every record, superseded ones too; ends early at bytes that are none.
     pub(crate) fn iter_records(&self) -> Records<'_> {
         Records { rest: self.slice(&self.records) }
+    }
+
+    pub(crate) const fn is_canary(&self, link: &Link<'_>) -> bool {
+        self.header.canaries > 0 && link.domain == self.header.domains
     }
 
     /// What the builder wrote for people, as JSON.
@@ -264,7 +291,7 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
         let table = self.slice(&self.domains);
         self.domain_shape.candidates(self.slice(&self.domain_index), hash).find_map(|position| {
             let domain = domain::decode(table, u32::try_from(position).ok()?)?;
-            let matches = domain.id < self.header.domains
+            let matches = domain.id < self.header.domains_in_table()
                 && domain.name == name
                 && domain.wildcard == (space == SPACE_WILDCARD_DOMAIN);
             matches.then_some(domain)

@@ -1,5 +1,6 @@
 //! Proof of a whole file, record by record: slower than opening, for builders and for people who doubt.
 
+use crate::canary::CANARIES;
 use crate::reader::Snapshot;
 use std::fmt;
 
@@ -8,6 +9,8 @@ use std::fmt;
 pub struct Census {
     /// Links that were found by their key.
     pub links: u64,
+    /// Canaries that were found by their key; they are not among the links.
+    pub canaries: u64,
     /// Repeated rows, which cannot be found.
     pub superseded: u64,
     /// Links that are switched off.
@@ -31,6 +34,8 @@ pub enum VerifyError {
     UnknownDomain(u64),
     /// The record of this number is not what a search for its key finds.
     NotFound(u64),
+    /// The record of this number belongs to the canaries and is none.
+    Canary(u64),
     /// The header counts other links than there are.
     LinkCount {
         /// As the header says.
@@ -48,6 +53,7 @@ impl fmt::Display for VerifyError {
             Self::NotARecord(number) => write!(formatter, "the bytes before record {number} are no record"),
             Self::UnknownDomain(number) => write!(formatter, "record {number} names an unknown domain"),
             Self::NotFound(number) => write!(formatter, "record {number} is not found by its key"),
+            Self::Canary(number) => write!(formatter, "record {number} is none of the known canaries"),
             Self::LinkCount { expected, found } => {
                 write!(formatter, "the header counts {expected} links and there are {found}")
             }
@@ -76,6 +82,13 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
             if self.link(&domain, link.code) != Some(link) {
                 return Err(VerifyError::NotFound(number));
             }
+            if self.is_canary(&link) {
+                if !CANARIES.iter().any(|canary| canary.link(link.domain) == link) {
+                    return Err(VerifyError::Canary(number));
+                }
+                census.canaries += 1;
+                continue;
+            }
             census.links += 1;
             census.disabled += u64::from(link.disabled);
             census.deleted += u64::from(link.deleted);
@@ -85,6 +98,10 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
         }
         if !records.rest().is_empty() {
             return Err(VerifyError::NotARecord(number + 1));
+        }
+        if census.canaries != u64::from(self.canaries()) {
+            let expected = u64::from(self.canaries());
+            return Err(VerifyError::LinkCount { expected, found: census.canaries });
         }
         if census.links != self.links() {
             return Err(VerifyError::LinkCount { expected: self.links(), found: census.links });

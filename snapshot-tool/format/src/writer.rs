@@ -3,6 +3,7 @@
 //! Rows are added in one pass. [`Writer::finish`] sorts what the index needs, finds rows with the same key, writes the
 //! remaining sections and at last the header, so that a file without a header is one that was never finished.
 
+use crate::canary::{CANARIES, canary_domain};
 use crate::canonical::canonical_host;
 use crate::domain::{Domain, DomainTable};
 use crate::hash::{SPACE_EXACT_DOMAIN, SPACE_WILDCARD_DOMAIN, key_hash};
@@ -43,11 +44,11 @@ pub struct WriterOptions {
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Links that can be found.
+    /// Links that can be found, canaries apart.
     pub links: u64,
     /// Rows that said what an earlier row had said.
     pub repeated: u64,
-    /// Domains.
+    /// Domains, that of the canaries apart.
     pub domains: u32,
     /// Bytes of the file.
     pub file_bytes: u64,
@@ -74,6 +75,7 @@ pub struct Writer {
     links_per_domain: Vec<u64>,
     spill: Spill,
     rows: u64,
+    canaries: u32,
     scratch: Vec<u8>,
 }
 
@@ -100,6 +102,7 @@ impl Writer {
             names: HashMap::new(),
             links_per_domain: Vec::new(),
             rows: 0,
+            canaries: 0,
             scratch: Vec::new(),
         })
     }
@@ -157,6 +160,19 @@ impl Writer {
         let hash = key_hash(self.options.hash_seed, link.domain, link.code);
         let spilled = self.spill.push(Entry { hash, position, place });
         spilled.map_err(|source| failed(&self.options.temp_dir, source))
+    }
+
+    /// Adds the domain of the canaries and its links: the last thing before [`Writer::finish`].
+    ///
+    /// # Errors
+    /// If rows or domains use the reserved name, or the disk is full.
+    pub fn add_canaries(&mut self) -> Result<(), WriteError> {
+        let domain = self.add_domain(&canary_domain())?;
+        for canary in &CANARIES {
+            self.add_link(&canary.link(domain), u64::MAX)?;
+        }
+        self.canaries = CANARIES.len() as u32;
+        Ok(())
     }
 
     /// Writes index, domains, metadata (JSON, for people) and header, and syncs the file to disk.
@@ -349,8 +365,9 @@ impl Writer {
             generation: self.options.generation,
             built_at_unix_s: self.options.built_at_unix_s,
             file_bytes: end,
-            links: shape.entries,
-            domains,
+            links: shape.entries - u64::from(self.canaries),
+            domains: domains - u32::from(self.canaries > 0),
+            canaries: self.canaries,
             sections: sections.len() as u32,
             hash_seed: self.options.hash_seed,
             content_checksum: content_checksum(&sections),
@@ -364,9 +381,9 @@ impl Writer {
             .and_then(|()| self.records.sync_all());
         finished.map_err(|source| failed(&self.path, source))?;
         Ok(Summary {
-            links: shape.entries,
+            links: header.links,
             repeated: superseded.len() as u64,
-            domains,
+            domains: header.domains,
             file_bytes: end,
             content_checksum: header.content_checksum,
             probe_buckets: shape.probe_buckets,

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, RedirectTo, Snapshot, Status, Summary,
-    TrailingSlash, WriteError, Writer, WriterOptions,
+    CANARIES, CANARY_HOST, Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, RedirectTo, Snapshot,
+    Status, Summary, TrailingSlash, WriteError, Writer, WriterOptions,
 };
 use std::collections::BTreeMap;
 
@@ -73,6 +73,10 @@ fn write(rows: &[Row], hash_seed: u64) -> Result<(Summary, Vec<u8>), WriteError>
     }
     for (place, row) in rows.iter().enumerate() {
         writer.add_link(&row.link(), place as u64)?;
+    }
+    // The canaries are there and change nothing that the oracle knows; half of the files do without them.
+    if hash_seed % 2 == 0 {
+        writer.add_canaries()?;
     }
     let summary = writer.finish(Some(b"{}"), |_, _| ())?;
     Ok((summary, std::fs::read(&path).unwrap()))
@@ -257,4 +261,34 @@ fn keys_made_against_one_seed_are_written_under_another() {
     let (summary, bytes) = write(&rows, 1).unwrap();
     assert_eq!(summary.hash_seed, 2);
     assert_eq!(Snapshot::open(bytes).unwrap().verify(|_| ()).unwrap().links, 100);
+}
+
+#[test]
+fn canaries_are_found_by_their_keys_and_counted_listed_and_numbered_nowhere() {
+    let (summary, bytes) = write(&[], 2).unwrap();
+    let (without, plain_bytes) = write(&[], 1).unwrap();
+    assert_eq!((summary.links, summary.domains), (without.links, without.domains));
+    let plain = Snapshot::open(plain_bytes).unwrap();
+    assert!(plain.canaries() == 0 && plain.domain(CANARY_HOST.as_bytes()).is_none());
+
+    let snapshot = Snapshot::open(bytes.clone()).unwrap();
+    assert_eq!(snapshot.domains(), without.domains);
+    assert_eq!(snapshot.canaries() as usize, CANARIES.len());
+    assert_eq!((snapshot.iter_links().count(), snapshot.iter_domains().count()), (0, DOMAINS.len()));
+    assert_eq!(snapshot.verify(|_| ()).unwrap().canaries, CANARIES.len() as u64);
+    let domain = snapshot.domain(CANARY_HOST.as_bytes()).unwrap();
+    assert!(snapshot.holds_canaries(&domain));
+    for canary in &CANARIES {
+        let link = snapshot.link(&domain, canary.code.as_bytes()).unwrap();
+        assert_eq!(link, canary.link(domain.id));
+    }
+    assert_eq!(snapshot.link(&domain, b"missing"), None);
+
+    // A header that counts other canaries than there are, or more than there are links.
+    for count in [1_u32, 3, 5, u32::MAX] {
+        let mut wrong = bytes.clone();
+        wrong[72..76].copy_from_slice(&count.to_le_bytes());
+        snapshot_format::layout::repair_checksums(&mut wrong);
+        assert!(Snapshot::open(wrong).is_err(), "{count} canaries");
+    }
 }

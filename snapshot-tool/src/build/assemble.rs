@@ -122,6 +122,7 @@ pub fn assemble(
         Ok(())
     })?;
     drop(progress);
+    writer.add_canaries().map_err(explain_write)?;
     let metadata = metadata(&tally, rejects);
     let progress = Progress::of_links("indexing", tally.accepted);
     let finished = writer.finish(Some(metadata.as_bytes()), |done, _| {
@@ -180,6 +181,7 @@ pub fn prove_and_compact(
         progress.advance(1);
     }
     drop(progress);
+    writer.add_canaries().map_err(explain_write)?;
     let summary = writer.finish(snapshot.metadata(), |_, _| {}).map_err(explain_write)?;
     (expected.digest, expected.rows, expected.repeated) = (digest, snapshot.links(), 0);
     prove(draft.path(), &expected)?;

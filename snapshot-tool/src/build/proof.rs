@@ -8,7 +8,7 @@ use crate::settings::of_domain;
 use anyhow::{Context, ensure};
 use snapshot_format::layout::SectionKind;
 use snapshot_format::record::{self, RECORD_ALIGNMENT};
-use snapshot_format::{Mapping, Snapshot, open_mapped};
+use snapshot_format::{CANARIES, Mapping, Snapshot, open_mapped};
 use std::collections::HashMap;
 use std::path::Path;
 use std::thread;
@@ -54,6 +54,7 @@ pub fn prove(path: &Path, expected: &Expected<'_>) -> anyhow::Result<(Snapshot<M
     let Ok(digest) = digest else { anyhow::bail!("the thread that digests the finished file ended early") };
     let digest = digest?;
     ensure!(census.links == links, "{} links were read back and {links} were written", census.links);
+    ensure!(census.canaries == CANARIES.len() as u64, "{} canaries were read back", census.canaries);
     ensure!(census.superseded == expected.repeated, "another number of repeated rows was read back");
     let mut all = digest;
     all.add_all(digest_of_repeated(&snapshot)?);

@@ -29,6 +29,7 @@ pub(crate) enum Purpose {
     Fuzz,
     Bench,
     Ebpf,
+    Lab,
 }
 
 impl fmt::Display for Purpose {
@@ -39,6 +40,7 @@ impl fmt::Display for Purpose {
             Self::Fuzz => "fuzz",
             Self::Bench => "bench",
             Self::Ebpf => "ebpf",
+            Self::Lab => "lab",
         })
     }
 }
@@ -53,9 +55,24 @@ struct Need {
 /// Everything that a fresh Debian 12 with Rust lacks. A new need is a new line.
 const NEEDS: &[Need] = &[
     Need {
+        package: "bird2",
+        purposes: &[Purpose::Test, Purpose::Bench, Purpose::Lab],
+        reason: "speaks BGP on the nodes and routers of the lab",
+    },
+    Need {
         package: "curl",
         purposes: &[Purpose::Demo, Purpose::Test],
         reason: "runs the lines that the demo prints",
+    },
+    Need {
+        package: "exabgp",
+        purposes: &[Purpose::Bench],
+        reason: "its health check is a peer of the failover benchmark",
+    },
+    Need {
+        package: "frr",
+        purposes: &[Purpose::Test, Purpose::Bench],
+        reason: "another neighbour than BIRD in the lab",
     },
     Need {
         package: "g++",
@@ -67,7 +84,13 @@ const NEEDS: &[Need] = &[
         purposes: &[Purpose::Bench],
         reason: "compiles LMDB, a peer of the lookup benchmark",
     },
+    Need { package: "gobgpd", purposes: &[Purpose::Test], reason: "a third neighbour in the lab" },
     Need { package: "haproxy", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need {
+        package: "iproute2",
+        purposes: &[Purpose::Test, Purpose::Bench, Purpose::Lab],
+        reason: "makes the namespaces and cables of the lab",
+    },
     Need {
         package: "llvm-22-dev",
         purposes: &[Purpose::Ebpf],
@@ -93,7 +116,7 @@ const NEEDS: &[Need] = &[
 ];
 
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
-    let all = [Purpose::Demo, Purpose::Test, Purpose::Fuzz, Purpose::Bench, Purpose::Ebpf];
+    let all = [Purpose::Demo, Purpose::Test, Purpose::Fuzz, Purpose::Bench, Purpose::Ebpf, Purpose::Lab];
     let purposes = if options.purposes.is_empty() { &all[..] } else { &options.purposes };
     Ok(Verdict::passed_if(prepare(purposes).is_empty()))
 }

@@ -7,9 +7,11 @@ use super::{Finding, Tree};
 /// Which crates of this repository each may build upon; a crate that is not listed may use any.
 const INNER: &[(&str, &[&str])] = &[
     ("snapshot-tool/format", &[]),
-    ("snapshot-tool", &["snapshot-format"]),
+    ("snapshot-tool/channel", &[]),
+    ("snapshot-tool", &["snapshot-format", "snapshot-channel"]),
     ("appliance/vitals", &[]),
-    ("appliance", &["snapshot-format", "vitals", "ebpf-loader", "ebpf-abi"]),
+    ("appliance/clicks", &[]),
+    ("appliance", &["clicks", "snapshot-format", "snapshot-channel", "vitals", "ebpf-loader", "ebpf-abi"]),
     ("ebpf/abi", &[]),
     ("ebpf/logic", &["ebpf-abi"]),
     ("ebpf/loader", &["ebpf-abi", "ebpf-logic"]),
@@ -22,7 +24,11 @@ const FENCED: &[(&str, &[&str], &str)] = &[
     ("glommio", &["appliance"], "shards live in the appliance"),
     ("aya", &["ebpf/loader"], "the loader alone talks to the kernel about programs"),
     ("aya-ebpf", &["ebpf/programs"], "only the programs run in the kernel"),
-    ("tokio", &["appliance", "bgp", "snapshot-tool"], "everything else is plain blocking code"),
+    (
+        "tokio",
+        &["appliance", "bgp", "snapshot-tool", "snapshot-tool/channel"],
+        "everything else is plain blocking code",
+    ),
     (
         "ahash",
         &["appliance", "bgp", "ebpf/loader", "xtask"],

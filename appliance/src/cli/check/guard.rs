@@ -16,6 +16,9 @@ use crate::limits::BAD_LINES_LOGGED_MAX;
 
 const BPFFS_MAGIC: i64 = 0xcafe_4a11;
 
+/// What stands in the way on an interface: causes, each with its fix.
+type CausesAndFixes = Vec<(String, String)>;
+
 /// Facts that are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ground {
@@ -30,7 +33,7 @@ pub struct Ground {
     /// net.core.bpf_jit_enable.
     pub jit: Option<u64>,
     /// What stands in the way on each interface, cause and fix; or why it cannot be looked at.
-    pub interfaces: Vec<(String, Result<Vec<(String, String)>, String>)>,
+    pub interfaces: Vec<(String, Result<CausesAndFixes, String>)>,
     /// Lines of files that are no networks, or why the files cannot be used.
     pub bad_lines: Result<Vec<String>, String>,
     /// Interfaces that the guard of an earlier run is attached to.
@@ -139,7 +142,7 @@ pub fn judge(settings: &Settings, ground: &Ground) -> Vec<Finding> {
     for (interface, found) in interfaces {
         match found {
             Err(problem) => {
-                findings.push(error("guard.interfaces", problem.clone(), "`ip link` shows the names"))
+                findings.push(error("guard.interfaces", problem.clone(), "`ip link` shows the names"));
             }
             Ok(causes) => findings.extend(causes.iter().map(|(cause, fix)| {
                 warning("guard.interfaces", format!("{interface}: {cause}"), fix.clone())

@@ -216,10 +216,10 @@ pub(super) mod tests {
     #[test]
     fn padding_is_the_start_of_eos_and_shorter_than_a_byte() {
         assert_eq!(decoded(b""), Ok(vec![]));
-        assert_eq!(decoded(&[0b00011_111]), Ok(b"a".to_vec()));
+        assert_eq!(decoded(&[0b0001_1111]), Ok(b"a".to_vec()));
         for wrong in [
-            &[0b00011_110][..],              // Zeros in the padding.
-            &[0b00011_111, 0xff],            // A byte of padding.
+            &[0b0001_1110][..],              // Zeros in the padding.
+            &[0b0001_1111, 0xff],            // A byte of padding.
             &[0xff],                         // Nothing but padding, eight bits of it.
             &[0xff, 0xff, 0xff, 0xff],       // EOS.
             &[0xff, 0xff, 0xff, 0xfc],       // EOS and padding behind it.
