@@ -18,6 +18,8 @@ mod http2_support;
 
 mod http2_connection;
 
+mod http2_floods;
+
 mod http2_oracle;
 
 mod properties;
