@@ -1,12 +1,15 @@
 //! The command line: one subcommand per file.
 
+use crate::channel::{
+    audit, collect, deny, fetch, keygen, list, pin, promote, publish, renew, rollback, trust,
+};
 use crate::exit::Exit;
 use crate::output::error_text;
 use crate::{build, diff, export, generate, inspect, lookup, verify};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
-/// Builds, proves and inspects snapshots of all links.
+/// Builds, proves, inspects and distributes snapshots of all links.
 #[derive(Clone, Debug, Parser)]
 #[command(version, max_term_width = 110)]
 struct CommandLine {
@@ -22,6 +25,18 @@ enum Command {
     Lookup(lookup::Arguments),
     Diff(diff::Arguments),
     Export(export::Arguments),
+    Keygen(keygen::Arguments),
+    Trust(trust::Arguments),
+    Publish(publish::Arguments),
+    Promote(promote::Arguments),
+    Rollback(rollback::Arguments),
+    Pin(pin::Arguments),
+    Renew(renew::Arguments),
+    Deny(deny::Arguments),
+    List(list::Arguments),
+    Audit(audit::Arguments),
+    Gc(collect::Arguments),
+    Fetch(fetch::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
 }
@@ -44,6 +59,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Lookup(arguments) => (lookup::run(arguments), Exit::Usage),
         Command::Diff(arguments) => (diff::run(arguments), Exit::Usage),
         Command::Export(arguments) => (export::run(arguments), Exit::Failure),
+        Command::Keygen(arguments) => (keygen::run(arguments), Exit::Failure),
+        Command::Trust(arguments) => (trust::run(arguments), Exit::Failure),
+        Command::Publish(arguments) => (publish::run(arguments), Exit::Failure),
+        Command::Promote(arguments) => (promote::run(arguments), Exit::Failure),
+        Command::Rollback(arguments) => (rollback::run(arguments), Exit::Failure),
+        Command::Pin(arguments) => (pin::run(arguments), Exit::Failure),
+        Command::Deny(arguments) => (deny::run(arguments), Exit::Failure),
+        Command::Renew(arguments) => (renew::run(arguments), Exit::Failure),
+        Command::List(arguments) => (list::run(arguments), Exit::Failure),
+        Command::Audit(arguments) => (audit::run(arguments), Exit::Failure),
+        Command::Gc(arguments) => (collect::run(arguments), Exit::Failure),
+        Command::Fetch(arguments) => (fetch::run(arguments), Exit::Failure),
         Command::Generate(arguments) => (generate::run(arguments), Exit::Failure),
     };
     done.unwrap_or_else(|error| {

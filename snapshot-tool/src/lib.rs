@@ -41,4 +41,6 @@ pub mod inspect;
 pub mod lookup;
 pub mod verify;
 
+pub mod channel;
+
 pub mod cli;

@@ -12,6 +12,8 @@ pub mod mount;
 
 pub mod network;
 
+pub mod packets;
+
 pub mod binaries;
 
 pub mod process;

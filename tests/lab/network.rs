@@ -1,6 +1,6 @@
 //! Two network namespaces with a cable between them: a node in one, clients in the other.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{self, Command};
@@ -29,6 +29,21 @@ impl Namespace {
     pub fn ip(&self, arguments: &[&str]) {
         let arguments: Vec<_> = ["-n", &self.0].iter().chain(arguments).copied().collect();
         ip(&arguments).unwrap();
+    }
+
+    /// Sets a key below net/ of this namespace's sysctl, such as `ipv4/tcp_syncookies`.
+    #[track_caller]
+    pub fn sysctl(&self, key: &str, value: &str) {
+        let path = Path::new("/proc/sys/net").join(key);
+        self.within(|| fs::write(&path, value)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// Turns transmit checksums off: on veth XDP would see partial ones.
+    #[track_caller]
+    pub fn whole_checksums(&self, interface: &str) {
+        let output =
+            self.within(|| Command::new("ethtool").args(["-K", interface, "tx", "off"]).output()).unwrap();
+        assert!(output.status.success(), "ethtool: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Runs something inside, on a thread of its own that never leaves. Sockets and processes that it makes stay inside.

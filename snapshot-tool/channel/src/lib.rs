@@ -23,6 +23,8 @@ pub mod record;
 pub mod refusal;
 pub mod trust;
 
+pub mod deny;
+
 pub mod failpoint;
 
 #[cfg(feature = "store")]
@@ -31,6 +33,7 @@ pub mod fetch;
 pub mod store;
 
 pub use content::ContentHash;
+pub use deny::{DenyList, DenySet};
 pub use key::{PublicKey, SecretKey};
 pub use refusal::Refusal;
 #[cfg(feature = "store")]

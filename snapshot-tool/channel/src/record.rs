@@ -39,8 +39,6 @@ pub enum Act {
     Renew,
     /// The deny list changed.
     Deny {
-        /// Sequence of the new list.
-        sequence: u64,
         /// Rules that were added or changed.
         added: u64,
         /// Rules that were removed.
@@ -88,7 +86,8 @@ pub struct Override {
 pub struct Record {
     /// Name of the channel.
     pub channel: String,
-    /// Counted from 1, without gaps.
+    /// Counted from 1, without gaps. It is the sequence of the pointer or deny list that the act makes, and the version of a
+    /// content that it publishes: one clock for everything.
     pub number: u64,
     /// The hash of the record before, signatures included.
     pub previous: Option<ContentHash>,
@@ -98,8 +97,6 @@ pub struct Record {
     pub who: String,
     /// The program that acted.
     pub tool: String,
-    /// Sequence of the pointer that the act makes, if it makes one.
-    pub pointer_sequence: Option<u64>,
     /// What was done.
     #[serde(flatten)]
     pub act: Act,
@@ -124,6 +121,11 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// Stands behind this record, without looking at it.
+    pub fn after(number: u64, bytes: &[u8]) -> Self {
+        Self { number, hash: Some(ContentHash::of(bytes)) }
+    }
+
     /// Reads the next record, signed by one of `keys`, and steps on to it.
     ///
     /// # Errors

@@ -134,6 +134,11 @@ impl Store {
         &self.url
     }
 
+    /// Where a file of a local directory lies, which needs no copy.
+    pub fn local_path(&self, name: &str) -> Option<PathBuf> {
+        self.local.as_ref().map(|directory| directory.join(name)).filter(|path| path.is_file())
+    }
+
     /// The object, or `None` if there is none.
     ///
     /// # Errors

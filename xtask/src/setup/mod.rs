@@ -60,9 +60,24 @@ const NEEDS: &[Need] = &[
         reason: "speaks BGP on the nodes and routers of the lab",
     },
     Need {
+        package: "bpftool",
+        purposes: &[Purpose::Test],
+        reason: "damages the guard's tables from outside",
+    },
+    Need {
         package: "curl",
         purposes: &[Purpose::Demo, Purpose::Test],
         reason: "runs the lines that the demo prints",
+    },
+    Need {
+        package: "dirb",
+        purposes: &[Purpose::Test],
+        reason: "the path lists that scanners try, for the cases of the guard",
+    },
+    Need {
+        package: "ethtool",
+        purposes: &[Purpose::Test],
+        reason: "whole checksums on the cables of the guard's cases",
     },
     Need {
         package: "exabgp",
@@ -102,6 +117,11 @@ const NEEDS: &[Need] = &[
         reason: "nghttp and h2load, clients of HTTP/2",
     },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
+    Need {
+        package: "python3",
+        purposes: &[Purpose::Test],
+        reason: "an HTTP client that others wrote, and frames that no socket would send",
+    },
     Need {
         package: "rust-web-src",
         purposes: &[Purpose::Ebpf],

@@ -7,7 +7,7 @@ use super::{Finding, Tree};
 /// Which crates of this repository each may build upon; a crate that is not listed may use any.
 const INNER: &[(&str, &[&str])] = &[
     ("snapshot-tool/format", &[]),
-    ("snapshot-tool/channel", &[]),
+    ("snapshot-tool/channel", &["snapshot-format"]),
     ("snapshot-tool", &["snapshot-format", "snapshot-channel"]),
     ("appliance/vitals", &[]),
     ("appliance/clicks", &[]),

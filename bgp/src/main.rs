@@ -1,0 +1,7 @@
+//! The `carom-bgp` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    carom_bgp::cli::run()
+}
