@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
 pub(crate) fn build(workspace: &Workspace, force: bool) -> Result<Option<NotRun>> {
     let target = workspace.target()?;
     let object = target.join("ebpf/guard.o");
-    if !force && is_fresh(workspace, &object)? {
+    if !force && is_fresh(workspace, &object)? && is_fresh(workspace, &bench_object(&target))? {
         println!("build-ebpf: {} is up to date", workspace.display(&object));
         return Ok(None);
     }
@@ -61,13 +61,21 @@ pub(crate) fn build(workspace: &Workspace, force: bool) -> Result<Option<NotRun>
     println!("build-ebpf: {}", toolchain.spoken());
     let built = compile(workspace, &target, &toolchain)?;
     fs::create_dir_all(target.join("ebpf")).context("cannot make target/ebpf")?;
-    // Renamed into place: a build of the loader that runs meanwhile sees the old object or the new one.
-    let fresh = target.join("ebpf-build/guard.o.new");
-    fs::copy(&built, &fresh).with_context(|| format!("cannot read {}", built.display()))?;
-    fs::rename(&fresh, &object).with_context(|| format!("cannot write {}", object.display()))?;
+    for (program, object) in [("bench", &bench_object(&target)), ("guard", &object)] {
+        let built = built.join(program);
+        // Renamed into place: a build of the loader that runs meanwhile sees the old object or the new one.
+        let fresh = target.join("ebpf-build").join(format!("{program}.o.new"));
+        fs::copy(&built, &fresh).with_context(|| format!("cannot read {}", built.display()))?;
+        fs::rename(&fresh, object).with_context(|| format!("cannot write {}", object.display()))?;
+    }
     let bytes = fs::metadata(&object)?.len();
     println!("build-ebpf: {} ({bytes} bytes)", workspace.display(&object));
     Ok(None)
+}
+
+/// Where the programs are that benchmarks stand on. Not beside the guard: the loader's build watches that directory.
+pub(crate) fn bench_object(target: &Path) -> PathBuf {
+    target.join("ebpf-build/bench.o")
 }
 
 /// A compiler and its linker.
@@ -163,7 +171,7 @@ fn compile(workspace: &Workspace, target: &Path, toolchain: &Toolchain) -> Resul
     if !succeeds(&mut cargo)? {
         bail!("the guard does not compile: {}", spoken(&cargo));
     }
-    Ok(build_directory.join(TARGET).join("release/guard"))
+    Ok(build_directory.join(TARGET).join("release"))
 }
 
 /// Whether the object is newer than everything that it is made from.

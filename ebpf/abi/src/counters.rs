@@ -64,6 +64,10 @@ pub struct CpuState {
     pub new_connections: u64,
     /// Decaying level of TCP segments that open no connection.
     pub segments: u64,
+    /// The tick at which this CPU last read the clock.
+    pub clock_tick: u64,
+    /// What it read, ns.
+    pub clock_ns: u64,
 }
 
 impl CpuState {
@@ -78,6 +82,8 @@ impl CpuState {
             events_sent: 0,
             new_connections: 0,
             segments: 0,
+            clock_tick: 0,
+            clock_ns: 0,
         }
     }
 }

@@ -13,6 +13,7 @@ mod ban;
 mod control;
 mod counters;
 mod event;
+mod filter;
 mod layout;
 pub mod maps;
 mod policy;
@@ -25,13 +26,14 @@ pub use ban::{Ban, BanKey, BanKind};
 pub use control::Control;
 pub use counters::{CpuState, Protocol, REASON_SLOTS};
 pub use event::Event;
+pub use filter::{filter_bits, filter_lengths};
 pub use policy::{
     ADMIN_PORTS_MAX, EVENTS_PER_S_MAX, Mode, PROTECTED_MAX, Policy, Protected, ROLE_MANAGEMENT, ROLE_ROUTING,
     STAGES, Stage,
 };
 pub use probe::{PROBE_MAGIC, Probe};
 pub use reason::{Action, Reason};
-pub use vip::{PORTS_PER_VIP_MAX, Vip};
+pub use vip::{PORTS_PER_VIP_MAX, Vip, VipSlot, vip_slots};
 
 /// Raised with every change of a layout, a number or a meaning; a program that finds another one lets all packets pass.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

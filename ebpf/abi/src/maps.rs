@@ -6,16 +6,24 @@ pub const CONTROL: &str = "CONTROL";
 pub const POLICY: &str = "POLICY";
 /// Policy slots.
 pub const POLICY_ENTRIES: usize = 2;
-/// Service addresses. Hash of [`crate::Address`] to [`crate::Vip`].
+/// Service addresses: two tables, of which the policy names the valid one. Array of [`crate::VipSlot`].
 pub const VIPS: &str = "VIPS";
 /// Service addresses per node.
 pub const VIPS_ENTRIES: usize = 1024;
-/// The allow and deny list of IPv4, one trie in an outer array so that a swap is one write.
+/// Places per table, four for each address, so that every address finds one of its two; a power of two.
+pub const VIPS_SLOTS: usize = 4 * VIPS_ENTRIES;
+/// The allow and deny list of IPv4: two tries in an outer array, of which the policy names the valid one.
 pub const LISTS_V4: &str = "LISTS_V4";
 /// The allow and deny list of IPv6.
 pub const LISTS_V6: &str = "LISTS_V6";
 /// Entries per trie; freeing a larger one would hold a CPU for too long.
 pub const LISTS_ENTRIES: usize = 100_000;
+/// What is certainly on no list: two bitmaps, of which the policy names the valid one. Array of words.
+pub const FILTER: &str = "FILTER";
+/// Bits per bitmap, some ten for each network of both lists; a power of two.
+pub const FILTER_BITS: usize = 1 << 21;
+/// Words per bitmap.
+pub const FILTER_WORDS: usize = FILTER_BITS / 64;
 /// Bans. Hash of [`crate::BanKey`] to [`crate::Ban`].
 pub const BANS: &str = "BANS";
 /// Bans at a time.
@@ -62,13 +70,14 @@ pub const BUDGET_BYTES_MAX: usize = 64 << 20;
 const ELEMENT_OVERHEAD: usize = 64;
 
 /// The budget, map by map. Tries are counted twice: during a swap the old and the new one exist.
-pub const BUDGET: [Budget; 10] = [
+pub const BUDGET: [Budget; 11] = [
     Budget { map: CONTROL, bytes_max: 4096 },
     Budget { map: POLICY, bytes_max: 4096 },
-    Budget { map: VIPS, bytes_max: VIPS_ENTRIES * (16 + 32 + ELEMENT_OVERHEAD) },
+    Budget { map: VIPS, bytes_max: 2 * VIPS_SLOTS * size_of::<crate::VipSlot>() },
     // A trie has up to one inner node per entry.
     Budget { map: LISTS_V4, bytes_max: 2 * 2 * LISTS_ENTRIES * (8 + 4 + ELEMENT_OVERHEAD) / 2 },
     Budget { map: LISTS_V6, bytes_max: 2 * 2 * LISTS_ENTRIES * (20 + 4 + ELEMENT_OVERHEAD) / 2 },
+    Budget { map: FILTER, bytes_max: 2 * FILTER_WORDS * 8 },
     Budget { map: BANS, bytes_max: BANS_ENTRIES * (16 + 16 + ELEMENT_OVERHEAD) },
     Budget { map: SKETCH, bytes_max: SKETCH_ENTRIES * 8 },
     Budget { map: TRICKLE, bytes_max: 4096 },

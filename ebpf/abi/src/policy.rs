@@ -135,6 +135,12 @@ pub struct Policy {
     pub lists_used: u32,
     /// TCP ports that are never dropped; unused ones are zero.
     pub admin_ports: [u16; ADMIN_PORTS_MAX],
+    /// Keys the table of service addresses; chosen so that every address has a place.
+    pub vips_salt: u64,
+    /// Which of the two list tables is valid: 0 or 1.
+    pub lists_slot: u32,
+    /// Which of the two tables of service addresses is valid: 0 or 1.
+    pub vips_slot: u32,
     /// Prefixes that are never dropped.
     pub protected: [Protected; PROTECTED_MAX],
 }
@@ -171,6 +177,9 @@ impl Default for Policy {
             network_bans: 0,
             lists_used: 0,
             admin_ports: [0; ADMIN_PORTS_MAX],
+            vips_salt: 0,
+            lists_slot: 0,
+            vips_slot: 0,
             protected: [Protected::default(); PROTECTED_MAX],
         }
     }

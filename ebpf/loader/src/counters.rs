@@ -55,6 +55,8 @@ impl Counters {
                 events_sent: _,
                 new_connections,
                 segments: _,
+                clock_tick: _,
+                clock_ns: _,
             } = state;
             for (index, count) in decided.iter().enumerate() {
                 sum.decided[index / Protocol::SLOTS][index % Protocol::SLOTS] += count;

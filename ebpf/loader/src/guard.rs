@@ -12,12 +12,13 @@ use ebpf_abi::maps;
 use crate::{GuardError, Object, Pins, Tables};
 
 const PROGRAM: &str = "guard";
-const PINNED: [&str; 10] = [
+const PINNED: [&str; 11] = [
     maps::CONTROL,
     maps::POLICY,
     maps::VIPS,
     maps::LISTS_V4,
     maps::LISTS_V6,
+    maps::FILTER,
     maps::BANS,
     maps::SKETCH,
     maps::TRICKLE,

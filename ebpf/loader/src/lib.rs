@@ -5,12 +5,14 @@
 
 mod attach;
 mod bans;
+mod batch;
 mod cidr;
 mod clock;
 mod counters;
 mod error;
 mod ethtool;
 mod explain;
+mod filter;
 mod guard;
 mod lists;
 mod object;
@@ -21,6 +23,7 @@ mod selftest;
 mod settings;
 mod tables;
 mod twin;
+mod vips;
 
 pub use attach::{AttachError, Attached, XdpPath};
 pub use bans::{BanEntry, BanError, key as ban_key};

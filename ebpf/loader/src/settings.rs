@@ -118,6 +118,9 @@ pub enum SettingsError {
         /// How many fit.
         max: usize,
     },
+    /// The addresses cannot be arranged in the table that the kernel reads; no salt helps, which no honest set has ever met.
+    #[error("no arrangement of {0} VIPs was found; remove or renumber one")]
+    NoPlace(usize),
     /// Port zero.
     #[error("port 0 among the {0}")]
     PortZero(&'static str),

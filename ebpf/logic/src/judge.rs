@@ -59,7 +59,7 @@ impl Bench {
             }
         };
         // From here on the packet is for us.
-        let roles = roles(policy, &self.flow);
+        let roles = tables.forget(roles(policy, &self.flow));
         if roles & ROLE_MANAGEMENT != 0 {
             return Reason::Management;
         }

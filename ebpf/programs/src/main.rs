@@ -10,10 +10,10 @@ mod sockets;
 mod tables;
 
 use aya_ebpf::bindings::xdp_action::XDP_PASS;
-use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_xdp_adjust_tail};
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_xdp_adjust_tail};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use ebpf_abi::{ABI_VERSION, Action, PROBE_MAGIC, Probe};
+use ebpf_abi::{ABI_VERSION, Action, CpuState, PROBE_MAGIC, Probe};
 use ebpf_logic::{Packet, Verdict, judge};
 
 use crate::frame::Frame;
@@ -30,8 +30,7 @@ pub fn guard(context: XdpContext) -> u32 {
     let now_ns = match probe {
         // SAFETY: `probe` has checked that the metadata holds a probe.
         Some(probe) if unsafe { (*probe).now_ns } != 0 => unsafe { (*probe).now_ns },
-        // SAFETY: the helper has no preconditions.
-        _ => unsafe { bpf_ktime_get_coarse_ns() },
+        _ => clock_ns(state),
     };
     let policy = maps::POLICY.get(control.policy_slot & 1).filter(|_| control.abi_version == ABI_VERSION);
     let charges = match probe {
@@ -61,6 +60,21 @@ pub fn guard(context: XdpContext) -> u32 {
         unsafe { bpf_xdp_adjust_tail(context.ctx, excess) };
     }
     verdict.action() as u32
+}
+
+/// The coarse clock, read once per tick and CPU: between two ticks it does not move, and the number of the tick is a plain
+/// word, while reading the clock is a call.
+#[inline(always)]
+fn clock_ns(state: *mut CpuState) -> u64 {
+    // SAFETY: helpers without preconditions; `state` is this CPU's value.
+    unsafe {
+        let tick = bpf_jiffies64();
+        if tick != (*state).clock_tick {
+            (*state).clock_ns = bpf_ktime_get_coarse_ns();
+            (*state).clock_tick = tick;
+        }
+        (*state).clock_ns
+    }
 }
 
 /// The probe in front of the packet, where a test run has put one. Packets from a wire have no metadata.

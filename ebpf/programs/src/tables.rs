@@ -4,8 +4,8 @@ use core::arch::asm;
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use ebpf_abi::maps::{SKETCH_ENTRIES, TRICKLE_ENTRIES};
-use ebpf_abi::{Address, Ban, BanKey, CpuState, Family, Policy, Vip};
+use ebpf_abi::maps::{FILTER_WORDS, SKETCH_ENTRIES, TRICKLE_ENTRIES, VIPS_SLOTS};
+use ebpf_abi::{Address, Ban, BanKey, CpuState, Family, Policy, Vip, filter_bits, vip_slots};
 use ebpf_logic::{Flow, Level, Tables};
 
 use crate::{maps, sockets};
@@ -26,6 +26,16 @@ pub struct KernelTables {
     pub charges: bool,
 }
 
+impl KernelTables {
+    /// One bit of the filter: zero or one.
+    #[inline(always)]
+    fn filtered(&self, slot: u32, bit: u32) -> u64 {
+        let word = maps::FILTER.get(slot * FILTER_WORDS as u32 + bit / 64);
+        // A filter that cannot be read hides nothing.
+        self.forget(word.map_or(1, |word| word >> (bit % 64) & 1))
+    }
+}
+
 impl Tables for KernelTables {
     #[inline(always)]
     fn policy(&self) -> Option<&Policy> {
@@ -39,20 +49,28 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn vip(&self, address: &Address) -> Option<&Vip> {
-        // SAFETY: user space replaces values whole; a reader sees the ports of the old or of the new one.
-        unsafe { maps::VIPS.get(address) }
+        let policy = self.policy?;
+        let base = (policy.vips_slot & 1) * VIPS_SLOTS as u32;
+        let [first, second] = vip_slots(*address, policy.vips_salt);
+        let found = vip_at(base + first, address);
+        if found.is_some() { found } else { vip_at(base + second, address) }
     }
 
     #[inline(always)]
     fn listed(&self, source: Address) -> u32 {
+        let slot = self.policy.map_or(0, |policy| policy.lists_slot & 1);
+        let [wide, narrow] = filter_bits(source);
+        if self.filtered(slot, wide) | self.filtered(slot, narrow) == 0 {
+            return 0;
+        }
         let bits = match source.family() {
             Family::V4 => {
                 let key = Key::new(32, source.v4_bits().to_be_bytes());
-                maps::LISTS_V4.get(0).and_then(|lists| lists.get(&key))
+                maps::LISTS_V4.get(slot).and_then(|lists| lists.get(&key))
             }
             Family::V6 => {
                 let key = Key::new(128, source.octets());
-                maps::LISTS_V6.get(0).and_then(|lists| lists.get(&key))
+                maps::LISTS_V6.get(slot).and_then(|lists| lists.get(&key))
             }
         };
         bits.copied().unwrap_or(0)
@@ -149,4 +167,12 @@ impl Tables for KernelTables {
     fn cookie_valid(&self, flow: &Flow) -> bool {
         sockets::cookie_valid(flow)
     }
+}
+
+/// What is served on the address, if that is where it stands.
+#[inline(always)]
+fn vip_at(slot: u32, address: &Address) -> Option<&'static Vip> {
+    let slot = maps::VIPS.get(slot)?;
+    let differs = (slot.address.high ^ address.high) | (slot.address.low ^ address.low) | (slot.used ^ 1);
+    if differs == 0 { Some(&slot.vip) } else { None }
 }

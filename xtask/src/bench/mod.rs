@@ -2,19 +2,22 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::build_ebpf;
 use crate::setup::{self, Purpose};
-use crate::workspace::{Profile, Verdict, Workspace, succeeds};
+use crate::workspace::{NotRun, Profile, Verdict, Workspace, succeeds};
 
 mod build;
+mod guard;
 mod http;
 mod lookup;
 mod swap;
 
+mod curves;
 mod links;
 mod machine;
 mod node;
@@ -56,6 +59,8 @@ enum Subject {
     Build,
     /// Latency of requests while snapshots are swapped
     Swap,
+    /// Nanoseconds per verdict of the guard, and redirects under attack, against xdp-filter and nftables; needs root
+    Guard,
     /// All of them, one after the other
     All,
 }
@@ -71,9 +76,12 @@ pub(crate) struct Effort {
     rounds: usize,
 }
 
+/// One benchmark, ready to run.
+type Measure<'m> = dyn Fn() -> Result<Vec<Report>> + 'm;
+
 pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     if cfg!(debug_assertions) {
-        return run_release_build(workspace);
+        return run_release_build(options.subject, workspace);
     }
     let directory = workspace.target()?.join("bench");
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
@@ -85,18 +93,20 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     let real_links = workspace.root().join("examples/debian-homepages.csv");
     let binaries = workspace.binaries(Profile::Release)?;
     let (carom, tool) = (binaries.join("carom"), binaries.join("snapshot-tool"));
-    let benchmarks: [(Subject, &dyn Fn() -> Result<Report>); 4] = [
-        (Subject::Http, &|| http::run(&effort, &directory, &carom, &real_links)),
-        (Subject::Lookup, &|| lookup::run(&effort, &directory, &real_links)),
-        (Subject::Build, &|| build::run(&effort, &directory, &tool)),
-        (Subject::Swap, &|| swap::run(&effort, &directory, &carom)),
+    let target = workspace.target()?;
+    let (guard, bench) = (target.join("ebpf/guard.o"), build_ebpf::bench_object(&target));
+    let objects = guard::Objects { guard: &guard, bench: &bench, carom: &carom };
+    let benchmarks: [(Subject, &Measure<'_>); 5] = [
+        (Subject::Http, &|| published(http::run(&effort, &directory, &carom, &real_links), &directory)),
+        (Subject::Lookup, &|| published(lookup::run(&effort, &directory, &real_links), &directory)),
+        (Subject::Build, &|| published(build::run(&effort, &directory, &tool), &directory)),
+        (Subject::Swap, &|| published(swap::run(&effort, &directory, &carom), &directory)),
+        (Subject::Guard, &|| guard::run(&effort, &directory, &objects, &real_links)),
     ];
     let mut reports = Vec::new();
     for (subject, measure) in benchmarks {
         if [subject, Subject::All].contains(&options.subject) {
-            let report = measure()?;
-            report.publish(&directory)?;
-            reports.push(report);
+            reports.extend(measure()?);
         }
     }
     if let Some(path) = &options.json {
@@ -105,14 +115,27 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
-fn write_json(reports: &[Report], path: &std::path::Path) -> Result<()> {
+/// Publishes the one report of a benchmark that has no more.
+fn published(report: Result<Report>, directory: &Path) -> Result<Vec<Report>> {
+    let report = report?;
+    report.publish(directory)?;
+    Ok(vec![report])
+}
+
+fn write_json(reports: &[Report], path: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(reports).context("cannot render the reports as JSON")?;
     fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Builds what is measured and this program itself as shipped, and does the same again with that.
-fn run_release_build(workspace: &Workspace) -> Result<Verdict> {
+fn run_release_build(subject: Subject, workspace: &Workspace) -> Result<Verdict> {
     setup::prepare(&[Purpose::Bench]);
+    if [Subject::Guard, Subject::All].contains(&subject)
+        && let Some(NotRun { what, why }) = build_ebpf::build(workspace, false)?
+    {
+        println!("{what}: {why}");
+        return Ok(Verdict::Failed);
+    }
     let packages = ["carom", "snapshot-tool", "xtask"].into_iter().flat_map(|name| ["--package", name]);
     let build = ["build", "--release"].into_iter().chain(packages);
     if !succeeds(&mut workspace.cargo(build))? {

@@ -16,13 +16,26 @@ pub(crate) fn start(
     snapshot: &Path,
     cpu: usize,
 ) -> Result<(Process, SocketAddr)> {
+    start_on(binary, directory, snapshot, cpu, "127.0.0.1:0")
+}
+
+/// The same on an address of the caller's network namespace; it ends with the thread that starts it.
+pub(crate) fn start_on(
+    binary: &Path,
+    directory: &Path,
+    snapshot: &Path,
+    cpu: usize,
+    listen: &str,
+) -> Result<(Process, SocketAddr)> {
     let config = directory.join("carom.toml");
     let ready = directory.join("carom.ready.json");
     // Left by an earlier run, it would say too early that the node is up.
     let _ = fs::remove_file(&ready);
-    fs::write(&config, configuration(directory, snapshot))
+    fs::write(&config, configuration(directory, snapshot, listen))
         .with_context(|| format!("cannot write {}", config.display()))?;
-    let mut command = Command::new(binary);
+    // A benchmark that is killed leaves no node behind.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM"]).arg(binary);
     command.arg("serve").arg("--config").arg(&config).arg("--ready-file").arg(&ready);
     let mut process = Process::start(&command, cpu, &directory.join("carom.log"))?;
     process.wait_until(|| ready.exists())?;
@@ -33,15 +46,15 @@ pub(crate) fn start(
     Ok((process, address.context("the ready file of carom names no address")?))
 }
 
-fn configuration(directory: &Path, snapshot: &Path) -> String {
+fn configuration(directory: &Path, snapshot: &Path, listen: &str) -> String {
     format!(
         "version = 1\n\
          [node]\nname = \"bench\"\nstate_dir = {state:?}\n\
-         [listen]\nhttp = [\"127.0.0.1:0\"]\nhttp2_prior_knowledge = true\nshards = 1\n\
+         [listen]\nhttp = [{listen:?}]\nhttp2_prior_knowledge = true\nshards = 1\n\
          [snapshot]\npath = {snapshot:?}\npoll_interval_ms = 0\n\
          [http]\nrequests_per_connection_max = 1000000000\n\
-         [admin]\nlisten = \"unix:{admin}\"\n\
-         [guard]\nmode = \"off\"\n",
+         [guard]\nmode = \"off\"\n\
+         [admin]\nlisten = \"unix:{admin}\"\n",
         state = directory.join("state"),
         admin = directory.join("admin.socket").display(),
     )

@@ -111,7 +111,7 @@ fn parent(pid: u32) -> Option<u32> {
 }
 
 /// Time on a CPU of all threads of one process, in nanoseconds from the scheduler.
-fn cpu_time(pid: u32) -> Duration {
+pub(crate) fn cpu_time(pid: u32) -> Duration {
     let tasks = format!("/proc/{pid}/task");
     let of_task = |task: u32| {
         let text = fs::read_to_string(format!("{tasks}/{task}/schedstat")).ok()?;

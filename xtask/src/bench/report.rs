@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::curves::{self, Axes, Point};
 use super::machine::{Machine, load};
 use super::plot;
 use super::stats::Summary;
@@ -25,6 +26,9 @@ pub(crate) struct Report {
     /// What a reader must know to judge the numbers, and what was left out and why.
     pub(crate) notes: Vec<String>,
     pub(crate) measurements: Vec<Measurement>,
+    /// Points of curves, for a report that is drawn by lines instead of bars.
+    pub(crate) points: Vec<Point>,
+    pub(crate) axes: Option<Axes>,
 }
 
 /// The rounds of one contestant in one case.
@@ -64,6 +68,8 @@ impl Report {
             baseline,
             notes: Vec::new(),
             measurements: Vec::new(),
+            points: Vec::new(),
+            axes: None,
         };
         let load = load();
         if load > LOAD_MAX {
@@ -130,7 +136,10 @@ impl Report {
         let text = serde_json::to_string_pretty(self).context("cannot render the report as JSON")?;
         fs::write(&json, text + "\n").with_context(|| format!("cannot write {}", json.display()))?;
         let svg = directory.join(format!("{}.svg", self.benchmark));
-        plot::draw(self, &svg)?;
+        match self.axes {
+            Some(axes) => curves::draw(self, axes, &svg)?,
+            None => plot::draw(self, &svg)?,
+        }
         println!("wrote {} and {}", json.display(), svg.display());
         Ok(())
     }

@@ -54,6 +54,7 @@ struct Need {
 
 /// Everything that a fresh Debian 12 with Rust lacks. A new need is a new line.
 const NEEDS: &[Need] = &[
+    Need { package: "bpftool", purposes: &[Purpose::Bench], reason: "loads xdp-filter beside the guard" },
     Need {
         package: "bird2",
         purposes: &[Purpose::Test, Purpose::Bench, Purpose::Lab],
@@ -116,6 +117,7 @@ const NEEDS: &[Need] = &[
         purposes: &[Purpose::Test, Purpose::Bench],
         reason: "nghttp and h2load, clients of HTTP/2",
     },
+    Need { package: "nftables", purposes: &[Purpose::Bench], reason: "peer of the guard's benchmark" },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
     Need {
         package: "python3",
@@ -131,6 +133,11 @@ const NEEDS: &[Need] = &[
         package: "rustc-web",
         purposes: &[Purpose::Ebpf],
         reason: "a compiler whose sources of core and LLVM can be had",
+    },
+    Need {
+        package: "xdp-tools",
+        purposes: &[Purpose::Bench],
+        reason: "xdp-filter, peer of the guard's benchmark",
     },
     Need { package: "wrk", purposes: &[Purpose::Bench], reason: "load generator of the HTTP benchmark" },
 ];

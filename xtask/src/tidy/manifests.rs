@@ -22,7 +22,11 @@ const INNER: &[(&str, &[&str])] = &[
 /// Crates with one home: elsewhere they would blur what runs where.
 const FENCED: &[(&str, &[&str], &str)] = &[
     ("glommio", &["appliance"], "shards live in the appliance"),
-    ("aya", &["ebpf/loader"], "the loader alone talks to the kernel about programs"),
+    (
+        "aya",
+        &["ebpf/loader", "xtask"],
+        "the loader alone talks to the kernel about programs; benchmarks run those of others",
+    ),
     ("aya-ebpf", &["ebpf/programs"], "only the programs run in the kernel"),
     (
         "tokio",

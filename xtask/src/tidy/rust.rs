@@ -8,16 +8,19 @@ const LINES_MAX: usize = 500;
 
 /// Files that may be unsafe, each with the reason; every other file does without.
 const UNSAFE_FILES: &[(&str, &str)] = &[
+    ("ebpf/loader/src/batch.rs", "writes many entries of a map by one system call that aya does not know"),
     ("ebpf/loader/src/ethtool.rs", "asks a device by ioctl, which has no safe wrapper"),
     ("ebpf/loader/src/plain.rs", "vouches that the values of maps have no padding"),
     ("ebpf/loader/src/tables.rs", "lends the descriptor of a ring that it owns"),
     ("ebpf/loader/tests/kernel/attaching.rs", "enters a network namespace of its own"),
+    ("ebpf/programs/src/bench.rs", "sends and answers packets whose bounds the verifier proves"),
     ("ebpf/programs/src/frame.rs", "reads and writes a packet whose bounds the verifier proves"),
     ("ebpf/programs/src/main.rs", "is entered by the kernel and passes its context on"),
     ("ebpf/programs/src/record.rs", "adds to per-CPU counters in map memory"),
     ("ebpf/programs/src/sockets.rs", "calls kernel helpers for sockets and cookies"),
     ("ebpf/programs/src/tables.rs", "calls kernel helpers for maps"),
     ("snapshot-tool/format/src/mapping.rs", "maps a file that nobody rewrites"),
+    ("xtask/src/bench/guard/place.rs", "enters namespaces of its own"),
     ("xtask/src/bench/lookup/lmdb.rs", "opens a database of its own: LMDB's calls are unsafe as a whole"),
 ];
 

@@ -10,7 +10,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use crate::lab;
 
 /// Runs a test in a thread that lives in a network namespace of its own, with a pair of veths `near` and `far`.
-fn in_namespace(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
     let outcome = thread::spawn(move || {
         // SAFETY: only the network namespace of this thread changes; the descriptor table stays shared.
         unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
@@ -25,7 +25,7 @@ fn in_namespace(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn ip(arguments: &str) -> String {
+pub(crate) fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split(' ')).output().unwrap();
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -48,7 +48,7 @@ fn compare(guard: &mut Guard, name: &str, settings: &Settings, alive: bool) -> u
     let (tables, mut twin) = (guard.tables_mut(), MemoryTables::default());
     tables.apply(settings).unwrap();
     tables.beat(if alive { lab::LEASE } else { Duration::ZERO }).unwrap();
-    fill(tables, &mut twin);
+    fill_both(tables, &mut twin);
     // Judged at instants that both are told, far enough apart for nothing to matter between two configurations.
     let mut now = now_ns() + 1_000_000_000_000;
     twin.alive_until_ns = if alive { u64::MAX } else { 0 };
@@ -97,8 +97,8 @@ fn on_host(twin: &mut MemoryTables, packet: &[u8], now: u64, kernel: &Explanatio
     }
 }
 
-/// The same lists and bans on both sides, and the kernel's own policy for the host.
-fn fill(tables: &mut Tables, twin: &mut MemoryTables) {
+/// The lists and bans of the small world that the tests judge in.
+pub(crate) fn fill(tables: &mut Tables) -> Lists {
     let (allow, _) = List::parse(ListKind::Allow, 3, "198.51.100.64/26\n2001:db8:a::/48\n");
     let (deny, _) =
         List::parse(ListKind::Deny, 4, "198.51.100.0/24\n203.0.113.9\n2001:db8:d::/48\n2001:db8:a:1::/64\n");
@@ -114,6 +114,12 @@ fn fill(tables: &mut Tables, twin: &mut MemoryTables) {
         let source: Cidr = source.parse().unwrap();
         tables.ban(source, kind, Duration::from_secs(1 << 30), 77).unwrap();
     }
+    lists
+}
+
+/// The same on both sides, and the kernel's own policy for the host.
+fn fill_both(tables: &mut Tables, twin: &mut MemoryTables) {
+    let lists = fill(tables);
     twin.policy = tables.policy().unwrap();
     for (address, vip) in tables.vips().unwrap() {
         twin.vips.insert(address_of(address), vip);

@@ -6,5 +6,6 @@ mod attaching;
 mod bounds;
 mod cost;
 mod differential;
+mod golden;
 mod lab;
 mod tables;

@@ -1,5 +1,6 @@
 //! Packets in memory and tables in collections: the logic without a kernel.
 
+pub mod fixtures;
 pub mod frames;
 
 use std::cell::{Cell, RefCell};

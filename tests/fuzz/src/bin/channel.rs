@@ -6,7 +6,8 @@ use snapshot_channel::document::{Document, Kind, seal};
 use snapshot_channel::pointer::{Target, Wave};
 use snapshot_channel::record::Chain;
 use snapshot_channel::root::{Role, Root};
-use snapshot_channel::{ContentHash, SecretKey, Trust};
+use snapshot_channel::{ContentHash, DenyList, DenySet, SecretKey, Trust};
+use snapshot_format::{CaseMode, TrailingSlash};
 
 fuzz_target!(|bytes: &[u8]| {
     let key = SecretKey::from_seed(&[7; 32]);
@@ -44,6 +45,17 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(trust) = trust.next_root(&signed(Kind::Root)) {
         assert_eq!(trust.root().version, 2);
+    }
+    let list = trust.deny(&signed(Kind::Deny), |body| {
+        let list = DenyList::parse(body, "links")?;
+        Ok((list.sequence, list))
+    });
+    if let Ok((list, _)) = list {
+        // Every rule survives its text, and the table can be asked anything.
+        assert_eq!(DenyList::parse(&list.to_body(), "links").as_ref(), Ok(&list));
+        let set = DenySet::new(&list);
+        let _ = set.of_link(b"go.example", bytes, CaseMode::Insensitive, TrailingSlash::Ignore);
+        let _ = set.of_destination(bytes);
     }
     let _ = Chain::default().follow(&signed(Kind::Record), "links", &public);
 });
