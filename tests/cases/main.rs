@@ -16,6 +16,10 @@ mod caching;
 
 mod malformed;
 
+mod http2;
+
+mod http2_attacks;
+
 mod slow_clients;
 
 mod crowds;
