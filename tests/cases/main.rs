@@ -50,6 +50,8 @@ mod tls_certificates;
 
 mod tls_tickets;
 
+mod http2_tls;
+
 mod anycast_lab;
 
 mod anycast_faults;

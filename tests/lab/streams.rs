@@ -2,6 +2,7 @@
 //!
 //! It knows as much of header compression as a node of ours writes, and so notices if that becomes more.
 
+use std::fmt::Debug;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -42,10 +43,15 @@ impl StreamReply {
     }
 }
 
+/// What frames travel on: a socket, or TLS on one.
+pub trait Wire: Read + Write + Debug + Send {}
+
+impl<W: Read + Write + Debug + Send> Wire for W {}
+
 /// One connection.
 #[derive(Debug)]
 pub struct StreamPeer {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     received: Vec<u8>,
     next_stream: u32,
 }
@@ -58,15 +64,25 @@ impl StreamPeer {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
         stream.set_write_timeout(Some(SILENCE_MAX)).unwrap();
+        Self::on(Box::new(stream))
+    }
+
+    /// Speaks on a connection on which nothing was said.
+    pub(crate) fn on(stream: Box<dyn Wire>) -> Self {
         Self { stream, received: Vec::new(), next_stream: 1 }
     }
 
     /// Connects with preface and empty settings.
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Self {
-        let mut peer = Self::silent(address);
-        peer.send([PREFACE, &frame(4, 0, 0, b"")].concat());
-        peer
+        Self::silent(address).greeted()
+    }
+
+    /// Sends preface and empty settings.
+    #[track_caller]
+    pub(crate) fn greeted(mut self) -> Self {
+        self.send([PREFACE, &frame(4, 0, 0, b"")].concat());
+        self
     }
 
     /// Sends bytes as they are.
