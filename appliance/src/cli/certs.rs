@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::config;
+use crate::tls::Store;
 use crate::tls::certificates::{Directory, Flaw, Loaded};
 
 pub(super) const EXAMPLES: &str = "\
@@ -64,7 +65,7 @@ pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
 
 impl Listing {
     fn new(directory: &Path, Loaded { store, flaws }: Loaded, unix_s: i64) -> Self {
-        let pairs = store.iter().flat_map(|store| store.pairs());
+        let pairs = store.iter().flat_map(Store::pairs);
         let mut certificates: Vec<_> = pairs
             .map(|pair| Certificate {
                 label: pair.label.clone(),
