@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const OBJECT: &str = "CAROM_GUARD_OBJECT";
+/// Files by which the root of a target directory is known.
+const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(guard_embedded)");
@@ -28,10 +30,11 @@ fn main() {
     }
 }
 
-/// `target/ebpf`, seen from this package's place in the build output; its root is where cargo keeps what it knows of rustc.
+/// `target/ebpf`, seen from this package's place in the build output, which is `target/PROFILE/build/NAME/out` or
+/// `target/TRIPLE/PROFILE/build/NAME/out`. The tag is there from a target directory's first moment; what cargo keeps of rustc is
+/// not there yet in the first build of a fresh clone, but stands in for the tag where somebody made the directory by hand.
 fn directory(out: &Path) -> Option<PathBuf> {
-    // target/PROFILE/build/NAME/out, or target/TRIPLE/PROFILE/build/NAME/out.
-    let target = out.ancestors().find(|path| path.join(".rustc_info.json").is_file())?;
+    let target = out.ancestors().find(|path| TARGET_MARKS.iter().any(|mark| path.join(mark).is_file()))?;
     let directory = target.join("ebpf");
     fs::create_dir_all(&directory).ok()?;
     Some(directory)
