@@ -32,6 +32,7 @@ use crate::guard::{Gate, Warden, privileges};
 use crate::limits::{CLICKS_PATIENCE, LOG_PATIENCE, START_PATIENCE};
 use crate::metrics::ShardCells;
 use crate::protocol::Speech;
+use crate::redirect::Surroundings;
 use crate::scanners::Scout;
 use crate::shard::Seed;
 use crate::shard::listen::Bound;
@@ -61,6 +62,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
         node,
         listen,
         tls,
+        acme,
         snapshot,
         http: limits,
         server,
@@ -81,6 +83,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     let bound = Bound::new(&listen.all(), shards)?;
     let addresses = bound.addresses().to_vec();
     let (http, https) = addresses.split_at(listen.http.len());
+    let surroundings = Arc::new(Surroundings::new(tls.public_port, https, acme));
     let certificates = (!https.is_empty()).then(|| Work::begin(&tls)).transpose()?;
     let secure = certificates.as_ref().map(Work::shared);
     let admin = AdminListener::bind(&admin)?;
@@ -151,6 +154,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
             plain_listeners: http.len(),
             acceptor,
             handshake_timeout: tls.handshake_timeout,
+            surroundings: Arc::clone(&surroundings),
             slot: Arc::clone(&slot),
             stage: Arc::clone(&stage),
             counters,

@@ -52,6 +52,8 @@ mod tls_tickets;
 
 mod http2_tls;
 
+mod sites;
+
 mod anycast_lab;
 
 mod anycast_faults;

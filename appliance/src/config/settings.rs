@@ -1,7 +1,7 @@
 //! What the node runs on: every value parsed, bounded, and checked against the others.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use ebpf_loader::{Cidr, Limit, Modes};
 
 use crate::clicks::ship::Receiver;
 use crate::limits::{ConnectionLimits, HttpLimits};
+use crate::redirect::Acme;
 
 /// A settled configuration. [`super::load`] and [`super::parse`] make it; its default is that of an
 /// empty file.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub listen: Listen,
     /// Certificates, versions and tickets of HTTPS.
     pub tls: Tls,
+    /// How challenges of ACME are answered; `None`: like any other path.
+    pub acme: Option<Acme>,
     /// Which links are served.
     pub snapshot: Snapshot,
     /// What one connection may cost.
@@ -103,6 +106,8 @@ pub struct Tls {
     pub ticket_secret: Option<PathBuf>,
     /// How long one key seals tickets.
     pub ticket_epoch: Duration,
+    /// The port at which clients reach HTTPS; `None`: that of the first listener.
+    pub public_port: Option<NonZeroU16>,
     /// Days before its end from which a certificate is complained about.
     pub expiry_warning_days: u32,
 }

@@ -48,6 +48,7 @@ use crate::http2::Scratch;
 use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
 use crate::metrics::ShardCounters;
 use crate::protocol::Speech;
+use crate::redirect::Surroundings;
 use crate::scanners::Scout;
 use crate::snapshot::{Slot, View};
 use crate::tls::Acceptor;
@@ -81,6 +82,8 @@ pub struct Seed {
     pub acceptor: Option<Acceptor>,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
+    /// What the node knows beside its snapshot.
+    pub surroundings: Arc<Surroundings>,
     /// Where the snapshot is found.
     pub slot: Arc<Slot<Snapshot<Mapping>>>,
     /// How far the node has drained.
@@ -105,6 +108,7 @@ struct Shard {
     plain_listeners: usize,
     secure: Option<Secure>,
     handshake_timeout: Duration,
+    surroundings: Arc<Surroundings>,
     stage: Arc<StageCell>,
     /// Replies end their connections: the node is draining.
     draining: bool,
@@ -148,6 +152,7 @@ impl Shard {
             plain_listeners,
             acceptor,
             handshake_timeout,
+            surroundings,
             slot,
             stage,
             counters,
@@ -167,6 +172,7 @@ impl Shard {
             plain_listeners,
             secure,
             handshake_timeout,
+            surroundings,
             stage,
             draining: false,
             drained: tick::Drained::default(),

@@ -1,5 +1,6 @@
 //! HOT: answers the requests of one batch: decide, render, count, sample.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use crate::clicks::recorder::{Moment, Recorder};
 use crate::http::{Answer, Head, Refusal};
 use crate::http2::{AnswerStream, Offence};
 use crate::metrics::ShardCounters;
-use crate::redirect::{Decision, Stamp, decide, reply};
+use crate::redirect::{Arrival, Decision, Stamp, Surroundings, decide, reply};
 use crate::scanners::{Deed, Scout};
 use crate::tls::Names;
 
@@ -37,6 +38,8 @@ pub(super) struct Replier<'a> {
     pub(super) peer: SocketAddr,
     /// Which hosts the certificate of the connection covers; `None` in clear text.
     pub(super) names: Option<&'a Names>,
+    /// What the node knows beside its snapshot.
+    pub(super) surroundings: &'a Surroundings,
     /// Requests answered so far.
     pub(super) answered: u64,
 }
@@ -56,7 +59,7 @@ impl Answer for Replier<'_> {
 
 impl AnswerStream for Replier<'_> {
     #[inline]
-    fn answer_stream(&mut self, head: &Head<'_>, block: &mut Vec<u8>) -> &'static [u8] {
+    fn answer_stream(&mut self, head: &Head<'_>, block: &mut Vec<u8>) -> Cow<'static, [u8]> {
         self.conclude(head, |decision, stamp| reply::render_block(decision, head, stamp, block))
     }
 
@@ -81,6 +84,10 @@ impl<'a> Replier<'a> {
         Stamp { date: self.clock.date(), server: self.server }
     }
 
+    fn arrival(&self) -> Arrival<'a> {
+        Arrival { secure: self.names.is_some(), surroundings: self.surroundings }
+    }
+
     /// Whether a client that reused a connection, as HTTP allows it, picked one whose certificate is for other hosts.
     #[inline]
     fn is_misdirected(&self, head: &Head<'_>) -> bool {
@@ -94,7 +101,7 @@ impl<'a> Replier<'a> {
     fn conclude<T>(&mut self, head: &Head<'_>, write: impl FnOnce(&Decision<'_>, &Stamp<'_>) -> T) -> T {
         let decision = match self.snapshot {
             _ if self.is_misdirected(head) => Decision::misdirected(),
-            Some(snapshot) => decide(head, snapshot, self.clock.unix_s()),
+            Some(snapshot) => decide(head, snapshot, self.clock.unix_s(), &self.arrival()),
             None => Decision::no_snapshot(),
         };
         let written = write(&decision, &self.stamp());

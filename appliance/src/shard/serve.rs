@@ -108,6 +108,7 @@ impl Shard {
                 recorder: self.recorder.as_mut(),
                 peer: session.peer,
                 names: session.tls.as_ref().and_then(|stream| stream.names()).map(Arc::as_ref),
+                surroundings: &self.surroundings,
                 answered: 0,
             };
             let input = &self.input[start..filled];
@@ -270,7 +271,8 @@ impl Shard {
                     recorder: self.recorder.as_mut(),
                     peer: session.peer,
                     names: session.tls.as_ref().and_then(|stream| stream.names()).map(Arc::as_ref),
-                    answered: 0,
+                    surroundings: &self.surroundings,
+                answered: 0,
                 };
                 let (output, now) = (&mut self.output, self.clock.now());
                 let next = session.protocol.expire(&self.limits, output, &mut replier, now);

@@ -132,6 +132,7 @@ impl Work {
             handshake_timeout: _,
             ticket_secret,
             ticket_epoch,
+            public_port: _,
             expiry_warning_days,
         } = settings;
         let secret = match ticket_secret {
