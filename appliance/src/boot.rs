@@ -66,6 +66,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
         snapshot,
         http: limits,
         server,
+        proxies,
         connections,
         admin,
         access_log,
@@ -84,6 +85,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
     let addresses = bound.addresses().to_vec();
     let (http, https) = addresses.split_at(listen.http.len());
     let surroundings = Arc::new(Surroundings::new(tls.public_port, https, acme));
+    let proxies = Arc::new(proxies);
     let certificates = (!https.is_empty()).then(|| Work::begin(&tls)).transpose()?;
     let secure = certificates.as_ref().map(Work::shared);
     let admin = AdminListener::bind(&admin)?;
@@ -155,6 +157,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
             acceptor,
             handshake_timeout: tls.handshake_timeout,
             surroundings: Arc::clone(&surroundings),
+            proxies: Arc::clone(&proxies),
             slot: Arc::clone(&slot),
             stage: Arc::clone(&stage),
             counters,

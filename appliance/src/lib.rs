@@ -17,6 +17,8 @@ pub mod http2;
 
 pub mod protocol;
 
+pub mod proxies;
+
 pub mod redirect;
 
 pub mod tls;

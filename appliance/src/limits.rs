@@ -57,6 +57,15 @@ impl Bounds {
 
 // What the operator may set. ------------------------------------------------------------------------------------------
 
+/// Longest PROXY header in bytes: what its specification lets a receiver ask for, with room for the parts that balancers add.
+pub const PROXY_HEADER_BYTES_MAX: usize = 536;
+
+/// Most hops of a request that are looked at: more proxies in a row are a loop.
+pub const FORWARDED_HOPS_MAX: usize = 16;
+
+/// Most networks of balancers and of proxies: each accept looks at all of them.
+pub const PROXY_NETWORKS_MAX: usize = 64;
+
 /// Longest token of an ACME challenge in bytes; those in use have 43.
 pub const ACME_TOKEN_BYTES_MAX: usize = 128;
 

@@ -27,7 +27,10 @@ pub fn parse(document: Document, text: &str) -> Result<Vec<u8>, String> {
         }
     };
     if content.len() > DOCUMENT_BYTES_MAX {
-        return Err(format!("{} bytes are too many: a document has at most {DOCUMENT_BYTES_MAX}", content.len()));
+        return Err(format!(
+            "{} bytes are too many: a document has at most {DOCUMENT_BYTES_MAX}",
+            content.len()
+        ));
     }
     match document {
         Document::Favicon if !content.starts_with(ICO) && !content.starts_with(PNG) => {
@@ -102,7 +105,9 @@ mod tests {
 
     #[test]
     fn codes_that_a_node_answers_by_itself_are_known() {
-        let check = |code: &str, expected| assert_eq!(shadows(code.as_bytes(), |one| one == Document::Robots), expected);
+        let check = |code: &str, expected| {
+            assert_eq!(shadows(code.as_bytes(), |one| one == Document::Robots), expected)
+        };
         check("abc", None);
         check("robots.txt", Some(true));
         check("favicon.ico", Some(false));

@@ -413,7 +413,10 @@ root_status = 301
         );
         check_complaint("version = 1\n[defaults]\nhttps = \"always\"", "line 3: \"always\" is not possible");
         check_complaint("version = 1\n[defaults]\nhsts = \"on\"", "line 3: hsts begins with max-age=N");
-        check_complaint("version = 1\n[defaults]\nassetlinks_json = \"{\"", "line 3: assetlinks_json is no JSON");
+        check_complaint(
+            "version = 1\n[defaults]\nassetlinks_json = \"{\"",
+            "line 3: assetlinks_json is no JSON",
+        );
         check_complaint("version = 1\nversion = 1", "line 2: duplicate key");
     }
 }

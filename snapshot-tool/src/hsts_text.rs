@@ -31,7 +31,11 @@ pub fn parse(text: &str) -> Result<Option<Hsts>, String> {
         match part.to_ascii_lowercase().as_str() {
             "includesubdomains" => hsts.subdomains = true,
             "preload" => hsts.preload = true,
-            _ => return Err(format!("\"{part}\" is no part of hsts: includeSubDomains or preload is expected")),
+            _ => {
+                return Err(format!(
+                    "\"{part}\" is no part of hsts: includeSubDomains or preload is expected"
+                ));
+            }
         }
     }
     if hsts.preload && (!hsts.subdomains || max_age_s < PRELOAD_MAX_AGE_S_MIN) {

@@ -79,7 +79,8 @@ impl Default for Settings {
 impl Settings {
     /// These settings as an entry of a domain table; the writer gives out the id and counts the links.
     pub fn as_domain<'s>(&'s self, name: &'s DomainName) -> Domain<'s> {
-        let Self { status, case, trailing_slash, query, cache, not_found, root, https, hsts, documents } = self;
+        let Self { status, case, trailing_slash, query, cache, not_found, root, https, hsts, documents } =
+            self;
         Domain {
             id: 0,
             name: name.host.as_bytes(),
@@ -101,7 +102,8 @@ impl Settings {
     /// Every key of the domain file with its value, in the order of the file; an empty text is nothing. Documents are told
     /// by their size and hash.
     pub fn values(&self) -> Vec<(&'static str, String)> {
-        let Self { status, case, trailing_slash, query, cache, not_found, root, https, hsts, documents } = self;
+        let Self { status, case, trailing_slash, query, cache, not_found, root, https, hsts, documents } =
+            self;
         let destination = |target: &Target| target.destination.clone().unwrap_or_default();
         let document = |document: Document| match documents.as_documents().get(document) {
             None => String::new(),

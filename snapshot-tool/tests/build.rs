@@ -426,7 +426,10 @@ fn what_a_domain_says_besides_its_links_is_in_the_snapshot() {
     bench.write("domains.toml", domains);
     bench.run("build --domains domains.toml --output a.snapshot rows.csv").exits(0);
     let settings = bench.run("inspect --json a.snapshot").exits(0).json()["domains"][0]["settings"].clone();
-    assert_eq!((&settings["https"], &settings["hsts"]), (&json!("upgrade"), &json!("max-age=300; includeSubDomains")));
+    assert_eq!(
+        (&settings["https"], &settings["hsts"]),
+        (&json!("upgrade"), &json!("max-age=300; includeSubDomains"))
+    );
     let favicon = settings["favicon_ico"].as_str().unwrap();
     assert!(favicon.starts_with("6 bytes, "), "{favicon}");
 }

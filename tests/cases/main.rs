@@ -54,6 +54,8 @@ mod http2_tls;
 
 mod sites;
 
+mod proxies;
+
 mod anycast_lab;
 
 mod anycast_faults;

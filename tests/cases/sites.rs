@@ -41,10 +41,11 @@ fn a_click_in_clear_text_is_sent_to_https_and_counted_there_once() {
     let authority = Authority::new();
     let site = with_https(&authority, site());
     let rows_file = site.path().join("rows.jsonl");
-    let site = site
-        .set("clicks", "record", true)
-        .set("ship", "to", "\"file\"")
-        .set("ship", "address", format!("{rows_file:?}"));
+    let site = site.set("clicks", "record", true).set("ship", "to", "\"file\"").set(
+        "ship",
+        "address",
+        format!("{rows_file:?}"),
+    );
     let node = site.start();
     let port = node.secure_address().port();
     let upgrade = node.get(HOST, "/plain?a=b");
@@ -125,7 +126,10 @@ fn a_challenge_is_sent_to_the_issuer_and_never_to_https() {
     let site = with_https(&authority, site()).set("acme", "issuer", "\"http://acme.test:8080\"");
     let node = site.start();
     let reply = node.get(HOST, "/.well-known/acme-challenge/token");
-    assert_eq!((reply.status, reply.location().as_str()), (302, "http://acme.test:8080/.well-known/acme-challenge/token"));
+    assert_eq!(
+        (reply.status, reply.location().as_str()),
+        (302, "http://acme.test:8080/.well-known/acme-challenge/token")
+    );
     assert_eq!(reply.text("cache-control"), "no-store");
     assert_eq!(node.get("other.example", "/.well-known/acme-challenge/token").status, 421);
 }

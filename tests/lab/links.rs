@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Status, TrailingSlash, Writer, WriterOptions,
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Status, TrailingSlash, Writer,
+    WriterOptions,
 };
 
 /// One row of the input of `snapshot-tool build`.

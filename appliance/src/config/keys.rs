@@ -23,10 +23,12 @@ use crate::limits::{
     EXPIRY_WARNING_DAYS, FIELDS, HANDSHAKE_TIMEOUT_MS, HEAD_BYTES, HEADER_TIMEOUT_MS, IDLE_TIMEOUT_MS,
     IGNORED_MAX, INTERFACES_MAX, KEEP_SHIPPED_S, LEASE_MS, LIST_FILES_MAX, NODE_CONNECTIONS_PER_S,
     NODE_NAME_BYTES_MAX, PARAMETER_BYTES_MAX, POINTS, POLICY_DOMAINS_MAX, POLL_INTERVAL_MS, PORT,
-    PROTECTED_NETWORKS_MAX, REQUESTS_PER_CONNECTION, SAMPLE_EVERY, SCANNER_HALF_LIFE_S, SCANNER_THRESHOLD,
-    SEGMENTS_PER_S, SERVER_BYTES_MAX, SHARDS, SHIP_TIMEOUT_MS, SNAPSHOTS_KEPT, SOURCE_CONNECTIONS_PER_S,
-    SPOOL_BYTES, TARGET_BYTES, TEXT_BYTES_MAX, TICKET_EPOCH_S, VIPS_MAX, WRITE_TIMEOUT_MS,
+    PROTECTED_NETWORKS_MAX, PROXY_NETWORKS_MAX, REQUESTS_PER_CONNECTION, SAMPLE_EVERY, SCANNER_HALF_LIFE_S,
+    SCANNER_THRESHOLD, SEGMENTS_PER_S, SERVER_BYTES_MAX, SHARDS, SHIP_TIMEOUT_MS, SNAPSHOTS_KEPT,
+    SOURCE_CONNECTIONS_PER_S, SPOOL_BYTES, TARGET_BYTES, TEXT_BYTES_MAX, TICKET_EPOCH_S, VIPS_MAX,
+    WRITE_TIMEOUT_MS,
 };
+use crate::proxies::ForwardedField;
 
 /// A name without control characters.
 const NODE_NAME: TextRule = TextRule {
@@ -153,6 +155,16 @@ configuration! {
         body_discard_bytes_max: u64 = 65536, BODY_DISCARD_BYTES;
         /// Value of the Server field. Empty: no such field.
         server: String = "", FIELD_VALUE;
+    }
+
+    /// Balancers and proxies before this node, and whom to believe about who their clients are.
+    proxies: ProxyKeys {
+        /// Networks of TCP balancers whose connections begin with a PROXY header, version 1 or 2. Those without one are closed.
+        announcing: Vec<Cidr> = [], PROXY_NETWORKS_MAX;
+        /// Networks of HTTP proxies that say in a field of each request who sent it.
+        forwarding: Vec<Cidr> = [], PROXY_NETWORKS_MAX;
+        /// That field: `x-forwarded-for` (and `x-forwarded-proto`) or `forwarded` (RFC 7239). The other one is never looked at.
+        field: ForwardedField = "x-forwarded-for", ();
     }
 
     /// How many connections there may be. What is over is answered with 503 and closed.

@@ -10,6 +10,7 @@ use ebpf_loader::{Cidr, Limit, Modes};
 
 use crate::clicks::ship::Receiver;
 use crate::limits::{ConnectionLimits, HttpLimits};
+use crate::proxies::Proxies;
 use crate::redirect::Acme;
 
 /// A settled configuration. [`super::load`] and [`super::parse`] make it; its default is that of an
@@ -30,6 +31,8 @@ pub struct Settings {
     pub http: HttpLimits,
     /// Value of the `Server` field; `None`: no such field.
     pub server: Option<String>,
+    /// Who speaks for others.
+    pub proxies: Proxies,
     /// How many connections there may be.
     pub connections: ConnectionLimits,
     /// Where health and metrics are served.

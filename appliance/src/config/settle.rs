@@ -10,7 +10,7 @@ use ebpf_loader::{Limit, Modes};
 use super::file::Lines;
 use super::keys::{
     AccessLogKeys, AdminKeys, DrainKeys, File, GuardKeys, HttpKeys, LimitKeys, ListenKeys, LogKeys, NodeKeys,
-    ScannerKeys, SnapshotKeys, TlsKeys,
+    ProxyKeys, ScannerKeys, SnapshotKeys, TlsKeys,
 };
 use super::problem::Problem;
 use super::settings::{
@@ -20,6 +20,7 @@ use super::settings::{
 use super::settle_acme;
 use super::settle_clicks as clicks;
 use crate::limits::{ConnectionLimits, HttpLimits};
+use crate::proxies::Proxies;
 
 /// Settles what was read. Keys that contradict each other are added to `problems`; then the settings are not to be used.
 pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut Vec<Problem>) -> Settings {
@@ -30,6 +31,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
         acme,
         snapshot,
         http,
+        proxies,
         limits,
         admin,
         access_log,
@@ -67,6 +69,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
         body_discard_bytes_max,
         server,
     } = http;
+    let ProxyKeys { announcing, forwarding, field } = proxies;
     let LimitKeys { connections_per_shard_max, connections_per_source_max } = limits;
     let AdminKeys { listen: admin, allow_public: _ } = admin;
     let AccessLogKeys { sample_every, path: target } = access_log;
@@ -101,6 +104,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
             body_discard_bytes_max,
         },
         server: Some(server).filter(|server| !server.is_empty()),
+        proxies: Proxies { announcing, forwarding, field },
         connections: ConnectionLimits {
             per_shard_max: narrow(connections_per_shard_max) as usize,
             per_source_max: narrow(connections_per_source_max),

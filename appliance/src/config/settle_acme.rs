@@ -42,9 +42,16 @@ pub(super) fn contradictions(keys: &AcmeKeys, lines: &Lines) -> Option<Problem> 
         return problem("issuer", issuer, "expected a URL of http or https without a path", fix);
     }
     let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if !thumbprint.is_empty() && (thumbprint.len() != THUMBPRINT_BYTES || !thumbprint.bytes().all(is_base64url)) {
+    if !thumbprint.is_empty()
+        && (thumbprint.len() != THUMBPRINT_BYTES || !thumbprint.bytes().all(is_base64url))
+    {
         let expected = "expected 43 characters of A-Z, a-z, 0-9, - and _";
-        return problem("thumbprint", thumbprint, expected, "ask your ACME client for the account's thumbprint");
+        return problem(
+            "thumbprint",
+            thumbprint,
+            expected,
+            "ask your ACME client for the account's thumbprint",
+        );
     }
     None
 }
@@ -67,7 +74,8 @@ mod tests {
     fn parse(section: &str) -> Result<Option<Acme>, Vec<String>> {
         let text = format!("version = 1\n[acme]\n{section}\n");
         let settings = super::super::parse("test.toml".as_ref(), &text, "edge-1");
-        let keys = |problems: super::super::Problems| problems.problems.into_iter().map(|one| one.key).collect();
+        let keys =
+            |problems: super::super::Problems| problems.problems.into_iter().map(|one| one.key).collect();
         settings.map(|settings| settings.acme).map_err(keys)
     }
 
@@ -84,7 +92,8 @@ mod tests {
 
     #[test]
     fn what_nobody_could_mean_is_named() {
-        let check = |section: &str, key: &str| assert_eq!(parse(section), Err(vec![key.to_owned()]), "{section}");
+        let check =
+            |section: &str, key: &str| assert_eq!(parse(section), Err(vec![key.to_owned()]), "{section}");
         check(&format!("issuer = \"http://a\"\nthumbprint = \"{THUMBPRINT}\""), "acme.thumbprint");
         check("issuer = \"acme.example\"", "acme.issuer");
         check("issuer = \"http://acme.example/path\"", "acme.issuer");

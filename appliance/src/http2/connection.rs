@@ -413,7 +413,8 @@ impl Connection {
         now: Instant,
     ) -> Result<(), Offence> {
         let overdue = self.streams.iter().filter(|stream| stream.deadline(limits) <= now);
-        let overdue: Vec<(u32, bool)> = overdue.map(|stream| (stream.id, stream.unsent().is_empty())).collect();
+        let overdue: Vec<(u32, bool)> =
+            overdue.map(|stream| (stream.id, stream.unsent().is_empty())).collect();
         for (id, has_reply) in overdue {
             if has_reply {
                 answer.refused_stream(Refusal::BodySlow, output);

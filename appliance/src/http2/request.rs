@@ -207,6 +207,7 @@ impl<'s> Parts<'s> {
             user_agent: fields.user_agent,
             referer: fields.referer,
             wishes: fields.wishes,
+            via: fields.via,
         };
         Ok(Request { head, content_length: fields.content_length })
     }

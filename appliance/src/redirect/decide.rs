@@ -1,8 +1,8 @@
 //! HOT: the one place that knows what a request deserves: head, snapshot and time in, decision out.
 
 use snapshot_format::{
-    CODE_BYTES_MAX, Cache, CacheVisibility, CodeError, Domain, HOST_BYTES_MAX, Hsts, Link, QueryMode, Snapshot,
-    Status, canonical_code, canonical_host,
+    CODE_BYTES_MAX, Cache, CacheVisibility, CodeError, Domain, HOST_BYTES_MAX, Hsts, Link, QueryMode,
+    Snapshot, Status, canonical_code, canonical_host,
 };
 
 use crate::http::{Head, Method};

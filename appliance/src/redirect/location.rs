@@ -64,7 +64,9 @@ impl<'a> Location<'a> {
         let (destination, query) = match &self.0 {
             Form::Stored { destination, query: b"" } => return [destination, b"", b"", b""],
             Form::Stored { destination, query } => (destination, query),
-            Form::Canary { destination, generation } => return [destination, generation.as_bytes(), b"", b""],
+            Form::Canary { destination, generation } => {
+                return [destination, generation.as_bytes(), b"", b""];
+            }
             Form::Joined(pieces) => return *pieces,
         };
         let fragment_at = memchr(b'#', destination).unwrap_or(destination.len());

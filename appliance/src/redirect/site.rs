@@ -76,7 +76,11 @@ pub const ACME_PATH: &[u8] = b".well-known/acme-challenge/";
 
 /// What is answered whether there is such a link or not: challenges, and documents that the domain has.
 #[inline]
-pub(super) fn reserved<'a>(head: &Head<'a>, domain: &Domain<'a>, arrival: &Arrival<'a>) -> Option<Decision<'a>> {
+pub(super) fn reserved<'a>(
+    head: &Head<'a>,
+    domain: &Domain<'a>,
+    arrival: &Arrival<'a>,
+) -> Option<Decision<'a>> {
     let is_well_known = head.path.first() == Some(&b'.');
     if is_well_known && let Some(token) = head.path.strip_prefix(ACME_PATH) {
         return challenge(token, head, arrival.surroundings.acme.as_ref()?);

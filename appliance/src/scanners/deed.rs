@@ -25,10 +25,9 @@ impl Deed {
     pub const fn of(outcome: Outcome) -> Option<Self> {
         match outcome {
             Outcome::Redirected | Outcome::RootRedirected => Some(Self::Good),
-            Outcome::NotFound
-            | Outcome::MissRedirected
-            | Outcome::UpgradedMiss
-            | Outcome::ImpossibleCode => Some(Self::UnknownCode),
+            Outcome::NotFound | Outcome::MissRedirected | Outcome::UpgradedMiss | Outcome::ImpossibleCode => {
+                Some(Self::UnknownCode)
+            }
             Outcome::UnknownHost => Some(Self::UnknownHost),
             Outcome::NulInPath => Some(Self::Junk),
             // Whoever asks for these had a link in hand, follows a custom of the web, or met an illness of ours.

@@ -1,7 +1,7 @@
 //! HOT: one core, one shard: its listeners, connections, buffers, deadlines and counters; nothing is shared.
 //!
 //! Modules in reading order: the thread a shard runs on, its sockets, what it remembers (time, deadlines, sources, sessions),
-//! how connections come in, how requests are
+//! how connections come in, also through balancers, how requests are
 //! answered, in clear text and over TLS, and what happens ten times a second.
 
 pub mod thread;
@@ -21,6 +21,8 @@ mod table;
 mod session;
 
 mod accept;
+
+mod proxied;
 
 mod replier;
 
@@ -48,6 +50,7 @@ use crate::http2::Scratch;
 use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
 use crate::metrics::ShardCounters;
 use crate::protocol::Speech;
+use crate::proxies::Proxies;
 use crate::redirect::Surroundings;
 use crate::scanners::Scout;
 use crate::snapshot::{Slot, View};
@@ -84,6 +87,8 @@ pub struct Seed {
     pub handshake_timeout: Duration,
     /// What the node knows beside its snapshot.
     pub surroundings: Arc<Surroundings>,
+    /// Who speaks for others.
+    pub proxies: Arc<Proxies>,
     /// Where the snapshot is found.
     pub slot: Arc<Slot<Snapshot<Mapping>>>,
     /// How far the node has drained.
@@ -109,6 +114,9 @@ struct Shard {
     secure: Option<Secure>,
     handshake_timeout: Duration,
     surroundings: Arc<Surroundings>,
+    proxies: Arc<Proxies>,
+    /// When the log last said that a balancer does not announce its clients.
+    header_complained: Option<Instant>,
     stage: Arc<StageCell>,
     /// Replies end their connections: the node is draining.
     draining: bool,
@@ -153,6 +161,7 @@ impl Shard {
             acceptor,
             handshake_timeout,
             surroundings,
+            proxies,
             slot,
             stage,
             counters,
@@ -173,6 +182,8 @@ impl Shard {
             secure,
             handshake_timeout,
             surroundings,
+            proxies,
+            header_complained: None,
             stage,
             draining: false,
             drained: tick::Drained::default(),

@@ -25,7 +25,8 @@ fn world() -> Snapshot<Vec<u8>> {
         Domain { name: b"old.example", not_found: Some(lost), ..PLAIN_DOMAIN },
     ];
     let old = Link { domain: 1, ..PLAIN_LINK };
-    let links = [PLAIN_LINK, Link { code: b"robots.txt", ..PLAIN_LINK }, old, Link { code: b"favicon.ico", ..old }];
+    let links =
+        [PLAIN_LINK, Link { code: b"robots.txt", ..PLAIN_LINK }, old, Link { code: b"favicon.ico", ..old }];
     snapshot(&domains, &links)
 }
 
@@ -65,7 +66,9 @@ fn clear_text_is_sent_to_https_where_the_domain_wants_it() {
 fn a_target_in_absolute_form_is_upgraded_to_its_path() {
     let surroundings = Surroundings::new(None, &[([127, 0, 0, 1], 443).into()], None);
     let arrival = Arrival { secure: false, surroundings: &surroundings };
-    for (target, path) in [("http://go.example/a?b", "a?b"), ("http://go.example", ""), ("http://go.example?q", "?q")] {
+    for (target, path) in
+        [("http://go.example/a?b", "a?b"), ("http://go.example", ""), ("http://go.example?q", "?q")]
+    {
         let request = format!("GET {target} HTTP/1.1\r\nHost: go.example\r\n\r\n");
         let (_, reply) = exchange_as(&world(), &request, 1, &arrival);
         assert_eq!(text(&reply, "location"), Some(format!("https://go.example/{path}").as_str()), "{target}");

@@ -13,11 +13,11 @@ pub mod values;
 pub mod canonical;
 
 pub mod domain;
-pub mod site;
 pub mod hash;
 pub mod index;
 pub mod layout;
 pub mod record;
+pub mod site;
 
 pub mod canary;
 

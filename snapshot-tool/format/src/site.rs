@@ -240,7 +240,10 @@ mod tests {
         assert!(documents.are_sound());
         assert_eq!(documents.get(Document::Robots), Some(&b"User-agent: *\nDisallow:\n"[..]));
         assert_eq!(documents.get(Document::Security), None);
-        assert_eq!(documents.iter().map(|(one, _)| one).collect::<Vec<_>>(), [Document::Robots, Document::Favicon]);
+        assert_eq!(
+            documents.iter().map(|(one, _)| one).collect::<Vec<_>>(),
+            [Document::Robots, Document::Favicon]
+        );
         buffer.set(Document::Robots, b"");
         buffer.set(Document::Favicon, b"");
         assert!(buffer.as_documents().is_empty());

@@ -11,7 +11,8 @@ use crate::index::{IndexShape, POSITION_MAX};
 use crate::index_writer::{BucketStream, checksum_of_file, render_index};
 use crate::layout::{Header, SECTION_ALIGNMENT, Section, SectionKind, content_checksum, render_first_page};
 use crate::limits::{
-    CODE_BYTES_MAX, DESTINATION_BYTES_MAX, DOCUMENT_BYTES_MAX, DOMAINS_MAX, HOST_BYTES_MAX, METADATA_BYTES_MAX,
+    CODE_BYTES_MAX, DESTINATION_BYTES_MAX, DOCUMENT_BYTES_MAX, DOMAINS_MAX, HOST_BYTES_MAX,
+    METADATA_BYTES_MAX,
 };
 use crate::place::record_start;
 use crate::record::{self, FIXED_BYTES, FLAGS_OFFSET, Link, RECORD_ALIGNMENT, RecordError, SUPERSEDED};

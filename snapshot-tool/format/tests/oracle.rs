@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use snapshot_format::{
-    CANARIES, CANARY_HOST, Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, RedirectTo, Site, Snapshot,
-    Status, Summary, TrailingSlash, WriteError, Writer, WriterOptions,
+    CANARIES, CANARY_HOST, Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, RedirectTo, Site,
+    Snapshot, Status, Summary, TrailingSlash, WriteError, Writer, WriterOptions,
 };
 use std::collections::BTreeMap;
 

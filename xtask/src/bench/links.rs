@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Status, TrailingSlash, Writer, WriterOptions,
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Status, TrailingSlash, Writer,
+    WriterOptions,
 };
 
 use super::rows;

@@ -6,7 +6,8 @@ use std::path::Path;
 use lab::topology::Lab;
 use rustix::process::Signal;
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Status, TrailingSlash, Writer, WriterOptions,
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Status, TrailingSlash, Writer,
+    WriterOptions,
 };
 
 /// One thing to do.
