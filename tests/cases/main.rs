@@ -46,6 +46,12 @@ mod tls_certificates;
 
 mod tls_tickets;
 
+mod upgrade;
+
+mod upgrade_failures;
+
+mod upgrade_sockets;
+
 mod anycast_lab;
 
 mod anycast_faults;
