@@ -39,6 +39,7 @@ use crate::handover::offer::{Estate, Offering};
 use crate::handover::take::{Inheritance, Predecessor};
 use crate::limits::{CLICK_RING_BYTES_TAKEN_OVER, CLICKS_PATIENCE, LOG_PATIENCE, START_PATIENCE};
 use crate::metrics::ShardCells;
+use crate::protocol::Speech;
 use crate::scanners::Scout;
 use crate::shard::Seed;
 use crate::shard::listen::Bound;
@@ -199,6 +200,7 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
             index: index as u32,
             limits: limits.clone(),
             connections: allowance.connections,
+            speech: if listen.http2_prior_knowledge { Speech::Either } else { Speech::Http1 },
             shed_farewells_max: allowance.shed_farewells_max,
             server: server.clone().unwrap_or_default().into_bytes(),
             plain_listeners: http.len(),

@@ -16,6 +16,10 @@ mod caching;
 
 mod malformed;
 
+mod http2;
+
+mod http2_attacks;
+
 mod slow_clients;
 
 mod crowds;
@@ -51,6 +55,7 @@ mod upgrade;
 mod upgrade_failures;
 
 mod upgrade_sockets;
+mod http2_tls;
 
 mod anycast_lab;
 
