@@ -55,6 +55,7 @@ mod upgrade;
 mod upgrade_failures;
 
 mod upgrade_sockets;
+
 mod http2_tls;
 
 mod anycast_lab;

@@ -63,7 +63,8 @@ fn a_successor_that_cannot_serve_says_why_and_changes_nothing() {
     let site = site.set("access_log", "path", format!("{nowhere:?}")).set("access_log", "sample_every", 1);
     fails(&site, &node, "access_log.path");
     // Snapshots are looked at again: the old process has its hands free.
-    let site = site.set("access_log", "path", format!("{:?}", site.path().join("access.log")));
+    let here = site.path().join("access.log");
+    let site = site.set("access_log", "path", format!("{here:?}"));
     let before = node.vitals().swaps;
     std::fs::remove_file(site.snapshot()).unwrap();
     node.reload();
@@ -90,11 +91,11 @@ fn without_the_flag_a_second_node_is_refused_and_with_it_a_first_one_starts() {
 }
 
 /// Waits until a successor has got the descriptors, and stops it there. Nothing if it was quicker.
-fn stopped_successor(site: &Site, node: &Node, asked: &str) -> Option<Pid> {
-    let handed = node.log().matches(asked).count();
+fn stopped_successor(site: &Site, node: &Node) -> Option<Pid> {
+    let handed = node.log().matches(HERE).count();
     node.signal(Signal::USR2);
-    eventually(SOON, "a successor asks", || node.log().matches(asked).count() > handed);
-    let id: i32 = said(node, asked, "successor").expect("the log names it").parse().expect("by its number");
+    eventually(SOON, "a successor has the listeners", || node.log().matches(HERE).count() > handed);
+    let id: i32 = said(node, ASKED, "successor").expect("the log names it").parse().expect("by its number");
     let pid = Pid::from_raw(id).expect("no process has the number 0");
     kill_process(pid, Signal::STOP).expect("it runs");
     let ready = std::fs::read_to_string(site.ready_file()).unwrap_or_default();
@@ -123,7 +124,9 @@ fn slow_site(authority: &Authority) -> Site {
     site
 }
 
+/// What the old process says first, and the successor then.
 const ASKED: &str = "a successor wants to take over";
+const HERE: &str = "the listeners of the node that serves are here too";
 
 #[test]
 fn a_successor_that_is_killed_in_the_middle_leaves_the_old_process_serving() {
@@ -134,7 +137,7 @@ fn a_successor_that_is_killed_in_the_middle_leaves_the_old_process_serving() {
         assert!(attempt < 20, "no successor was ever slow enough to be killed");
         let load = Load::start(&Plan::steady(node.addresses()), &oracle());
         load.until_more(50);
-        let Some(successor) = stopped_successor(&site, &node, ASKED) else {
+        let Some(successor) = stopped_successor(&site, &node) else {
             load.stop().assert_flawless();
             let next = node.successor(&site.ready_file());
             node.end(SOON);
@@ -158,7 +161,7 @@ fn an_old_process_that_is_killed_in_the_middle_leaves_the_successor_serving() {
     let mut node = site.start();
     for attempt in 0.. {
         assert!(attempt < 20, "no successor was ever slow enough to be stopped");
-        let Some(successor) = stopped_successor(&site, &node, ASKED) else {
+        let Some(successor) = stopped_successor(&site, &node) else {
             let next = node.successor(&site.ready_file());
             node.end(SOON);
             node = next;
@@ -185,7 +188,7 @@ fn a_node_that_is_told_to_end_while_its_successor_starts_ends_and_so_does_that_o
     let authority = Authority::new();
     let site = slow_site(&authority);
     let mut node = site.start();
-    let Some(successor) = stopped_successor(&site, &node, ASKED) else { return node.successor(&site.ready_file()).stop() };
+    let Some(successor) = stopped_successor(&site, &node) else { return node.successor(&site.ready_file()).stop() };
     node.signal(Signal::TERM);
     kill_process(successor, Signal::CONT).unwrap();
     assert_eq!(node.end(Duration::from_secs(40)).code(), Some(0));

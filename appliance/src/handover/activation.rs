@@ -27,6 +27,10 @@ impl Activated {
     ///
     /// A descriptor is no listening TCP socket.
     pub fn take() -> io::Result<Self> {
+        // The variables may be those of a parent process.
+        if sd_notify::listen_fds()?.len() == 0 {
+            return Ok(Self::default());
+        }
         // Names come in the order of descriptors; this call also keeps them from programs that are started later.
         let names: Vec<String> = sd_notify::listen_fds_with_names()?.map(|(_, name)| name).collect();
         let mut given = ListenFd::from_env();

@@ -41,7 +41,12 @@ impl CommandLine {
     ///
     /// The program is not there or cannot be run.
     pub fn start(&self) -> io::Result<Child> {
-        Command::new(&self.program).args(&self.arguments).spawn().map_err(|error| {
+        let mut command = Command::new(&self.program);
+        // What the service manager gave to this process comes to the successor by the hand-over.
+        for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] {
+            command.env_remove(name);
+        }
+        command.args(&self.arguments).spawn().map_err(|error| {
             io::Error::new(error.kind(), format!("cannot start {}: {error}", Path::new(&self.program).display()))
         })
     }
