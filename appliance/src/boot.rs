@@ -228,8 +228,13 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
     let Node { name, state_dir } = node;
     let state = NodeState::new(name.clone(), epoch, addresses.clone(), cells);
     state.listens(Sockets { own: sockets.len() - bound.inherited(), inherited: bound.inherited() });
-    let clicks =
-        clicks.map(|(settings, rings)| Plan { settings, privacy, node: name, rings, state: Arc::clone(&state) });
+    let clicks = clicks.map(|(settings, rings)| Plan {
+        settings,
+        privacy,
+        node: name,
+        rings,
+        state: Arc::clone(&state),
+    });
     // Without a predecessor the spool must open, or the node does not start.
     let (clicks, clicks_later) = match (clicks, &predecessor) {
         (Some(plan), None) => {

@@ -48,7 +48,8 @@ impl SecureLoad {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let address = node.secure_address();
         let clients = (0..clients).map(|_| {
-            let (stop, answered, authority_trust) = (Arc::clone(&stop), Arc::clone(&answered), Trust::new(authority));
+            let (stop, answered, authority_trust) =
+                (Arc::clone(&stop), Arc::clone(&answered), Trust::new(authority));
             thread::spawn(move || {
                 let mut tally = Tally::default();
                 while !stop.load(Ordering::Relaxed) && tally.lost + tally.refused < 10 {
@@ -90,7 +91,8 @@ impl SecureLoad {
     fn until_more(&self, requests: u64) {
         let target = self.answered.load(Ordering::Relaxed) + requests;
         eventually(SOON, "the load over HTTPS goes on", || {
-            self.answered.load(Ordering::Relaxed) >= target || self.clients.iter().all(JoinHandle::is_finished)
+            self.answered.load(Ordering::Relaxed) >= target
+                || self.clients.iter().all(JoinHandle::is_finished)
         });
     }
 
@@ -145,7 +147,11 @@ fn a_signal_upgrades_like_the_command() {
     load.stop().assert_flawless();
     let descriptors = successor.descriptors();
     let third = upgraded(&site, successor);
-    assert!(third.descriptors() <= descriptors, "descriptors do not pile up: {} after {descriptors}", third.descriptors());
+    assert!(
+        third.descriptors() <= descriptors,
+        "descriptors do not pile up: {} after {descriptors}",
+        third.descriptors()
+    );
     assert!(site.ready_file().exists(), "the ready file is the successor's");
     third.stop();
     assert!(!site.ready_file().exists());
@@ -188,7 +194,13 @@ fn clicks_of_both_processes_are_in_one_spool_and_its_books_are_right() {
     let arguments = ["clicks", "audit", "--recount", "--json", "--config"].map(str::to_owned);
     let configuration = site.write_configuration().display().to_string();
     let audit = lab::process::run(&lab::binaries::carom(), arguments.into_iter().chain([configuration]));
-    let report: serde_json::Value = serde_json::from_str(&audit.output).unwrap_or_else(|error| panic!("{error}: {audit:?}"));
+    let report: serde_json::Value =
+        serde_json::from_str(&audit.output).unwrap_or_else(|error| panic!("{error}: {audit:?}"));
     assert_eq!(report["right"].as_bool(), Some(true), "{}", audit.output);
-    assert_eq!(report["to"]["written"].as_u64(), Some(tally.answered), "every click of every process: {}", audit.output);
+    assert_eq!(
+        report["to"]["written"].as_u64(),
+        Some(tally.answered),
+        "every click of every process: {}",
+        audit.output
+    );
 }

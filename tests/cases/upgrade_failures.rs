@@ -68,7 +68,9 @@ fn a_successor_that_cannot_serve_says_why_and_changes_nothing() {
     let before = node.vitals().swaps;
     std::fs::remove_file(site.snapshot()).unwrap();
     node.reload();
-    eventually(SOON, "the old process looks for snapshots again", || node.vitals().swaps.failed > before.failed);
+    eventually(SOON, "the old process looks for snapshots again", || {
+        node.vitals().swaps.failed > before.failed
+    });
     // A successor serves a copy like any other start.
     upgraded(&site, node).stop();
 }
@@ -99,7 +101,8 @@ fn stopped_successor(site: &Site, node: &Node) -> Option<Pid> {
     let pid = Pid::from_raw(id).expect("no process has the number 0");
     kill_process(pid, Signal::STOP).expect("it runs");
     let ready = std::fs::read_to_string(site.ready_file()).unwrap_or_default();
-    let serves = ready.contains(&format!("\"pid\":{id},")) || said(node, "the successor serves", "successor").is_some_and(|said| said == id.to_string());
+    let serves = ready.contains(&format!("\"pid\":{id},"))
+        || said(node, "the successor serves", "successor").is_some_and(|said| said == id.to_string());
     if serves {
         kill_process(pid, Signal::CONT).expect("it runs");
         return None;
@@ -119,7 +122,9 @@ fn slow_site(authority: &Authority) -> Site {
     Process::inherit_orphans();
     let site = tls::site(authority).with_program();
     for index in 0..400 {
-        authority.issue(&[&format!("slow-{index}.example")]).publish(&site.certificates(), &format!("slow-{index}"));
+        authority
+            .issue(&[&format!("slow-{index}.example")])
+            .publish(&site.certificates(), &format!("slow-{index}"));
     }
     site
 }
@@ -188,7 +193,9 @@ fn a_node_that_is_told_to_end_while_its_successor_starts_ends_and_so_does_that_o
     let authority = Authority::new();
     let site = slow_site(&authority);
     let mut node = site.start();
-    let Some(successor) = stopped_successor(&site, &node) else { return node.successor(&site.ready_file()).stop() };
+    let Some(successor) = stopped_successor(&site, &node) else {
+        return node.successor(&site.ready_file()).stop();
+    };
     node.signal(Signal::TERM);
     kill_process(successor, Signal::CONT).unwrap();
     assert_eq!(node.end(Duration::from_secs(40)).code(), Some(0));

@@ -24,7 +24,10 @@ fn sockets_of_the_service_manager_are_used_and_handed_on() {
     let configuration = site.write_configuration();
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(site.program()).arg("serve").arg("--config").arg(&configuration);
-    command.arg("--ready-file").arg(site.ready_file()).stdin(Stdio::from(OwnedFd::from(given.try_clone().unwrap())));
+    command
+        .arg("--ready-file")
+        .arg(site.ready_file())
+        .stdin(Stdio::from(OwnedFd::from(given.try_clone().unwrap())));
     let process = lab::process::Process::start_as_is(&mut command, "carom", site.path());
     let node = Node::ready(process, &site.ready_file());
     assert_eq!(early.get(GO, "/plain").status, 302);
@@ -76,7 +79,9 @@ fn an_address_that_the_new_configuration_drops_is_drained_by_the_old_process() {
     let node = upgraded(&site, node);
     load.until_more(50);
     load.stop().assert_flawless();
-    eventually(SOON, "nobody listens on the address that was dropped", || Peer::try_connect(dropped).is_err());
+    eventually(SOON, "nobody listens on the address that was dropped", || {
+        Peer::try_connect(dropped).is_err()
+    });
     assert_eq!(node.addresses(), [kept]);
 }
 

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, getpid, kill_process, prlimit, set_child_subreaper, test_kill_process, waitpid,
+    Pid, Resource, Rlimit, Signal, WaitOptions, getpid, kill_process, prlimit, set_child_subreaper,
+    test_kill_process, waitpid,
 };
 
 use crate::wait::eventually;
@@ -60,7 +61,12 @@ impl Process {
     /// The process that this one has started to follow it. It writes into the same files.
     pub fn successor(&self, id: u32) -> Self {
         let pid = Pid::from_raw(id as i32).expect("no process has the number 0");
-        Self { runs: Runs::Heir(pid), name: format!("{}'s successor", self.name), errors: self.errors.clone(), ended: None }
+        Self {
+            runs: Runs::Heir(pid),
+            name: format!("{}'s successor", self.name),
+            errors: self.errors.clone(),
+            ended: None,
+        }
     }
 
     /// Its process id.

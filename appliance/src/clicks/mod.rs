@@ -53,8 +53,7 @@ impl Rings {
         shards: usize,
     ) -> (Self, Vec<Recorder>) {
         let pressure = Arc::new(Pressure::default());
-        let (producers, rings): (Vec<_>, Vec<_>) =
-            (0..shards).map(|_| RingBuffer::new(ring_bytes)).unzip();
+        let (producers, rings): (Vec<_>, Vec<_>) = (0..shards).map(|_| RingBuffer::new(ring_bytes)).unzip();
         let recorders = producers
             .into_iter()
             .map(|ring| Recorder::new(ring, settings.sample_every, Arc::clone(rules), Arc::clone(&pressure)))

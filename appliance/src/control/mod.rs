@@ -212,10 +212,11 @@ async fn end_admin_now(end: &watch::Sender<bool>, admin: Option<tokio::task::Joi
 fn start_upgrade(state_dir: &Path) {
     tracing::info!("upgrade asked for");
     let state_dir = state_dir.to_owned();
-    let asking = thread::Builder::new().name("upgrade".into()).spawn(move || match launch::upgrade(&state_dir) {
-        Ok(Upgraded::Serves(_) | Upgraded::Failed(_)) => {}
-        Err(error) => tracing::error!(%error, "the upgrade could not be started: this process serves on"),
-    });
+    let asking =
+        thread::Builder::new().name("upgrade".into()).spawn(move || match launch::upgrade(&state_dir) {
+            Ok(Upgraded::Serves(_) | Upgraded::Failed(_)) => {}
+            Err(error) => tracing::error!(%error, "the upgrade could not be started: this process serves on"),
+        });
     if let Err(error) = asking {
         tracing::error!(%error, "the upgrade could not be started: this process serves on");
     }

@@ -158,7 +158,8 @@ impl Worker {
         let (mut held, mut missed) = (false, false);
         loop {
             let until_look = poll_interval.map(|interval| interval.saturating_sub(looked_at.elapsed()));
-            let pause = if held { SNAPSHOT_REAP } else { until_look.unwrap_or(Duration::MAX).min(SNAPSHOT_REAP) };
+            let pause =
+                if held { SNAPSHOT_REAP } else { until_look.unwrap_or(Duration::MAX).min(SNAPSHOT_REAP) };
             match asked.recv_timeout(pause) {
                 Ok(Request::Hold(rests)) => {
                     held = true;

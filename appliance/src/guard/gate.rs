@@ -186,9 +186,8 @@ impl Gate {
             if !pinned.contains(interface) {
                 continue;
             }
-            self.guard.attach(interface, settings.guard.allow_generic).map_err(|error| SetUpError::Attach {
-                interface: interface.clone(),
-                error: Box::new(error),
+            self.guard.attach(interface, settings.guard.allow_generic).map_err(|error| {
+                SetUpError::Attach { interface: interface.clone(), error: Box::new(error) }
             })?;
             *index = index_of(interface);
         }

@@ -47,7 +47,10 @@ impl CommandLine {
             command.env_remove(name);
         }
         command.args(&self.arguments).spawn().map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot start {}: {error}", Path::new(&self.program).display()))
+            io::Error::new(
+                error.kind(),
+                format!("cannot start {}: {error}", Path::new(&self.program).display()),
+            )
         })
     }
 }
@@ -69,7 +72,10 @@ pub enum Upgraded {
 pub fn upgrade(state_dir: &Path) -> io::Result<Upgraded> {
     let path = socket_path(state_dir);
     let line = Line::connect(&path).map_err(|error| {
-        let text = format!("no node answers on {}: {error}; is one running with this node.state_dir?", path.display());
+        let text = format!(
+            "no node answers on {}: {error}; is one running with this node.state_dir?",
+            path.display()
+        );
         io::Error::new(error.kind(), text)
     })?;
     line.patience(Some(UPGRADE_ANSWER))?;
@@ -78,9 +84,15 @@ pub fn upgrade(state_dir: &Path) -> io::Result<Upgraded> {
         match line.hear()? {
             Some(Message::Starting { .. }) => {}
             Some(Message::Upgraded { pid }) => return Ok(Upgraded::Serves(pid)),
-            Some(Message::Failed { reason } | Message::Withdrawn { reason }) => return Ok(Upgraded::Failed(reason)),
-            Some(other) => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the node says {other:?}"))),
-            None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the node ended without an answer")),
+            Some(Message::Failed { reason } | Message::Withdrawn { reason }) => {
+                return Ok(Upgraded::Failed(reason));
+            }
+            Some(other) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the node says {other:?}")));
+            }
+            None => {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the node ended without an answer"));
+            }
         }
     }
 }
@@ -100,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_gone_is_named() {
-        let error = CommandLine { program: "/nonexistent/carom".into(), arguments: Vec::new() }.start().unwrap_err();
+        let error =
+            CommandLine { program: "/nonexistent/carom".into(), arguments: Vec::new() }.start().unwrap_err();
         assert!(error.to_string().contains("/nonexistent/carom"), "{error}");
     }
 

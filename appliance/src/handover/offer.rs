@@ -137,7 +137,9 @@ impl Waiting {
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {
                         self.look_after_child();
                     }
-                    io::ErrorKind::PermissionDenied => tracing::warn!(%error, "a stranger wanted to take over"),
+                    io::ErrorKind::PermissionDenied => {
+                        tracing::warn!(%error, "a stranger wanted to take over")
+                    }
                     _ => {
                         tracing::error!(%error, "cannot wait for successors any more: the next upgrade needs a restart");
                         return;
@@ -151,7 +153,9 @@ impl Waiting {
     fn answer(&mut self, line: Line) -> bool {
         let heard = line.patience(Some(HANDOVER_ANSWER)).and_then(|()| line.hear());
         let unknown = |protocol| {
-            format!("it speaks version {protocol} of the hand-over, and this process speaks {PROTOCOL}: restart instead")
+            format!(
+                "it speaks version {protocol} of the hand-over, and this process speaks {PROTOCOL}: restart instead"
+            )
         };
         match heard {
             Ok(Some(Message::TakeOver { protocol: PROTOCOL, pid, program })) => {

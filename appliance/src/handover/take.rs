@@ -126,7 +126,10 @@ impl Predecessor {
             Ok(Some(Message::Withdrawn { reason })) => Err(TakeError::Refused(reason)),
             Ok(Some(other)) => Err(TakeError::Refused(format!("it says {other:?}"))),
             Ok(None) => {
-                tracing::warn!(pid = self.pid, "the node that handed over has died; this process serves alone");
+                tracing::warn!(
+                    pid = self.pid,
+                    "the node that handed over has died; this process serves alone"
+                );
                 Ok(())
             }
             Err(error) => Err(error.into()),

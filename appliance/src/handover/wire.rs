@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -155,7 +155,11 @@ impl Line {
         if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                format!("process {} of user {} may not take over", peer.pid.as_raw_nonzero(), peer.uid.as_raw()),
+                format!(
+                    "process {} of user {} may not take over",
+                    peer.pid.as_raw_nonzero(),
+                    peer.uid.as_raw()
+                ),
             ));
         }
         Ok(Self(socket))
@@ -289,7 +293,10 @@ mod tests {
         let messages = [
             Message::Upgrade { protocol: PROTOCOL },
             Message::Ready { taken: vec![true, false] },
-            Message::Offer(Offer { admin: Some(("127.0.0.1:0".into(), "127.0.0.1:9".into())), ..Offer::default() }),
+            Message::Offer(Offer {
+                admin: Some(("127.0.0.1:0".into(), "127.0.0.1:9".into())),
+                ..Offer::default()
+            }),
         ];
         messages.iter().for_each(|message| one.say(message).unwrap());
         for message in messages {

@@ -5,14 +5,14 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rustix::event::epoll::EventFlags;
-use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketFlags};
 use crate::limits::{ACCEPTS_PER_TURN_MAX, BACKLOG};
 use crate::metrics::{Closed, Shed};
 use crate::protocol::Speech;
 use crate::redirect::{Stamp, reply};
 use crate::tls::HandshakeFailure;
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, SocketFlags};
 
 use super::Shard;
 use super::listen::{Listening, ignore_new_handshakes};
@@ -117,8 +117,13 @@ impl Shard {
 
     /// Takes its hands off the listeners that another process has taken over: what waits in their queues is that one's.
     pub(super) fn leave_listeners(&mut self) {
-        let own: Vec<Listening> =
-            self.listeners.sockets.iter().filter(|one| !self.stage.is_handed_over(one.address)).cloned().collect();
+        let own: Vec<Listening> = self
+            .listeners
+            .sockets
+            .iter()
+            .filter(|one| !self.stage.is_handed_over(one.address))
+            .cloned()
+            .collect();
         if own.len() == self.listeners.sockets.len() {
             return;
         }

@@ -245,8 +245,10 @@ mod tests {
         let addresses = bound.addresses().to_vec();
         assert_eq!(addresses.len(), 2);
         for sockets in bound.listen(16).unwrap() {
-            let own: Vec<_> =
-                sockets.iter().map(|listening| listening.socket.local_addr().unwrap().as_socket().unwrap()).collect();
+            let own: Vec<_> = sockets
+                .iter()
+                .map(|listening| listening.socket.local_addr().unwrap().as_socket().unwrap())
+                .collect();
             assert_eq!(own, addresses);
         }
     }
