@@ -9,6 +9,9 @@ use crate::workspace::{NotRun, Verdict};
 
 mod kernel;
 mod packages;
+mod python;
+
+pub(crate) use python::{ANYCAST_HEALTHCHECKER, program as python_program};
 
 /// Install what the chores need, from Debian's packages, and say what and why.
 ///
@@ -66,8 +69,8 @@ const NEEDS: &[Need] = &[
     },
     Need {
         package: "curl",
-        purposes: &[Purpose::Demo, Purpose::Test],
-        reason: "runs the lines that the demo prints",
+        purposes: &[Purpose::Demo, Purpose::Test, Purpose::Bench],
+        reason: "runs the lines that the demo prints, and asks for the health checks of peers",
     },
     Need {
         package: "dirb",
@@ -128,6 +131,11 @@ const NEEDS: &[Need] = &[
         package: "python3",
         purposes: &[Purpose::Test],
         reason: "an HTTP client that others wrote, and frames that no socket would send",
+    },
+    Need {
+        package: "python3-venv",
+        purposes: &[Purpose::Bench],
+        reason: "the environment of anycast-healthchecker, a peer of the failover benchmark",
     },
     Need {
         package: "rust-web-src",
