@@ -1,7 +1,7 @@
 //! What happens when one of the programs says nothing more: sidecar and BIRD killed, stopped, started again.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::topology::{Plan, Shape, VIP4, VIP6};
 use lab::wait::throughout;
@@ -103,6 +103,24 @@ fn a_bird_that_hangs_is_left_by_bfd_and_taken_up_again() {
     lab.node("a1").bird.signal(Signal::CONT);
     until_all(&lab);
     eventually(SOON, "the sidecar is back", || lab.nodes[0].status()["bird"]["reached"] == true);
+}
+
+#[test]
+fn a_bird_that_hangs_without_bfd_is_left_when_the_hold_time_has_passed() {
+    let plan = Plan { bfd: lab::topology::Bfd::Off, ..Plan::of(Shape::Pair) };
+    let Some(mut lab) = start(&plan, |_| {}) else { return };
+    let began = Instant::now();
+    lab.node("a1").bird.signal(Signal::STOP);
+    eventually(SOON, "the sidecar alarms", || {
+        let status = lab.nodes[0].status();
+        let alarms = status["alarms"].to_string();
+        if alarms.contains("BIRD does not answer") { Ok(()) } else { Err(alarms) }
+    });
+    until_paths(&lab, 0, &["a2"]);
+    // The hold time of the lab is 9 s, and the last word came up to 3 s before the fault.
+    assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
+    lab.node("a1").bird.signal(Signal::CONT);
+    until_all(&lab);
 }
 
 #[test]

@@ -226,11 +226,18 @@ impl AnycastNode {
     /// Starts the sidecar and waits until it says that it is ready.
     #[track_caller]
     pub fn start_sidecar(&mut self) {
+        self.start_sidecar_with(&[], &[]);
+    }
+
+    /// The same with more arguments and variables.
+    #[track_caller]
+    pub fn start_sidecar_with(&mut self, arguments: &[&str], variables: &[(&str, &str)]) {
         let config = self.write_sidecar_configuration();
         let ready = self.directory.join("sidecar-ready.json");
         let _ = fs::remove_file(&ready);
         let mut command = Command::new(binaries::carom_bgp());
         command.arg("serve").arg("--config").arg(config).arg("--ready-file").arg(&ready);
+        command.args(arguments).envs(variables.iter().copied());
         let (space, directory) = (&self.space, self.directory.clone());
         let mut process = space.within(move || Process::start(&mut command, "carom-bgp", &directory));
         eventually(SOON, &format!("the sidecar of {} is ready", self.name), || {

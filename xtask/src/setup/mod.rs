@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::Result;
 
-use crate::workspace::{NotRun, Verdict};
+use crate::workspace::{NotRun, Verdict, Workspace};
 
 mod kernel;
 mod packages;
@@ -88,6 +88,11 @@ const NEEDS: &[Need] = &[
         reason: "its health check is a peer of the failover benchmark",
     },
     Need {
+        package: "faketime",
+        purposes: &[Purpose::Test],
+        reason: "lets the wall clock of the sidecar jump while it runs",
+    },
+    Need {
         package: "frr",
         purposes: &[Purpose::Test, Purpose::Bench],
         reason: "another neighbour than BIRD in the lab",
@@ -155,10 +160,17 @@ const NEEDS: &[Need] = &[
     Need { package: "wrk", purposes: &[Purpose::Bench], reason: "load generator of the HTTP benchmark" },
 ];
 
-pub(crate) fn run(options: &Options) -> Result<Verdict> {
+pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     let all = [Purpose::Demo, Purpose::Test, Purpose::Fuzz, Purpose::Bench, Purpose::Ebpf, Purpose::Lab];
     let purposes = if options.purposes.is_empty() { &all[..] } else { &options.purposes };
-    Ok(Verdict::passed_if(prepare(purposes).is_empty()))
+    let mut complete = prepare(purposes).is_empty();
+    if purposes.contains(&Purpose::Bench)
+        && let Err(error) = python_program(&workspace.target()?, ANYCAST_HEALTHCHECKER)
+    {
+        println!("set-up: left out anycast-healthchecker: {error:#}");
+        complete = false;
+    }
+    Ok(Verdict::passed_if(complete))
 }
 
 /// Brings the machine to where the purposes can be served, and returns what had to be left out.

@@ -1,7 +1,7 @@
 //! Faults of one of two nodes: until the neighbour's kernel sends nothing more to it.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use lab::links::{plain_domain, plain_link, write_without_canaries};
@@ -10,7 +10,10 @@ use lab::wait::SOON;
 use rustix::process::Signal;
 
 use super::ledger::{Measure, Rounds};
-use super::{OURS, publish, since, start, until_all};
+use super::{OURS, publish, since, stagger, start, until_all};
+
+/// Between two probes, as the sidecar does it unless told.
+const PROBES: Duration = Duration::from_millis(100);
 
 /// One fault: its name, how it is made and mended, and whether a canary tells of it first.
 struct Fault {
@@ -38,7 +41,7 @@ pub(super) fn health(rounds: &mut Rounds, runs: usize) -> Result<()> {
         },
         Fault {
             case: "canaries missing",
-            fail: |lab| publish_canary(&mut lab.nodes[0], "elsewhere.invalid", b"https://a.test/"),
+            fail: |lab| without_canaries(&mut lab.nodes[0]),
             mend: |lab| publish(&mut lab.nodes[0]),
             by_canary: true,
         },
@@ -74,8 +77,9 @@ pub(super) fn paths(rounds: &mut Rounds, runs: usize) -> Result<()> {
 
 fn play(rounds: &mut Rounds, lab: &mut Lab, fault: &Fault, runs: usize) -> Result<()> {
     let Fault { case, fail, mend, by_canary } = fault;
-    for _ in 0..runs {
+    for round in 0..runs {
         until_all(lab);
+        stagger(round, runs, PROBES);
         let watch = RouteWatch::open(&lab.routers[0].space);
         let openings = by_canary.then(|| Openings::watch(&lab.nodes[0].space));
         let failed = Instant::now();
@@ -86,13 +90,11 @@ fn play(rounds: &mut Rounds, lab: &mut Lab, fault: &Fault, runs: usize) -> Resul
         let left = |gateways: &[IpAddr]| !gateways.iter().any(|hop| node.has_address(&hop.to_string()));
         let event =
             watch.first(VIP4, failed, SOON, "the node is left", |event| !event.gone && left(&event.gateways));
-        match openings {
+        rounds.add(case, Measure::Gone, OURS, since(failed, event.at))?;
+        if let Some(openings) = openings {
             // The first one that began after the fault was there: it cannot have been answered rightly.
-            Some(openings) => {
-                let first = openings.first(VIP4, if *case == "carom hangs" { failed } else { done }, SOON);
-                rounds.add(case, Measure::SinceCanary, OURS, since(first.at, event.at))?;
-            }
-            None => rounds.add(case, Measure::Gone, OURS, since(failed, event.at))?,
+            let first = openings.first(VIP4, if *case == "carom hangs" { failed } else { done }, SOON);
+            rounds.add(case, Measure::SinceCanary, OURS, since(first.at, event.at))?;
         }
         mend(lab);
     }
@@ -100,7 +102,12 @@ fn play(rounds: &mut Rounds, lab: &mut Lab, fault: &Fault, runs: usize) -> Resul
     Ok(())
 }
 
-/// Publishes a snapshot of one link `ok` at `host`, and waits until carom serves it.
+/// Publishes a snapshot that has no canaries: carom lives, and answers 421 where a redirect should be.
+pub(super) fn without_canaries(node: &mut AnycastNode) {
+    publish_canary(node, "elsewhere.invalid", b"https://a.test/");
+}
+
+/// Publishes a snapshot of one link `ok` at `host`.
 fn publish_canary(node: &mut AnycastNode, host: &str, location: &[u8]) {
     let generation = node.count_generation();
     let path = node.site.stage();

@@ -174,6 +174,11 @@ fn clicks() -> [Click; 2] {
     })
 }
 
+/// Waits a different part of `interval` before each round, so that no prober is always met in the same phase.
+fn stagger(round: usize, runs: usize, interval: Duration) {
+    lab::wait::throughout(interval.mul_f64(round as f64 / runs as f64), || {});
+}
+
 fn milliseconds(span: Duration) -> f64 {
     span.as_secs_f64() * 1_000.0
 }

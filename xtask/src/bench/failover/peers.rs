@@ -9,14 +9,17 @@ use anyhow::{Result, bail};
 use lab::process::Process;
 use lab::topology::{AnycastNode, Bfd, Lab, Plan, RouteWatch, Shape, VIP4};
 use lab::wait::eventually;
-use rustix::process::Signal;
 
+use super::faults::without_canaries;
 use super::ledger::{Measure, Rounds};
-use super::{publish, since};
+use super::{publish, since, stagger};
 
 /// What both ask: a canary, by the program that their handbooks show.
 const CHECK: &str =
     "/usr/bin/curl --fail --silent --output /dev/null --header Host:canary.carom.invalid http://192.0.2.1/ok";
+
+/// Between two checks of anycast-healthchecker, and twice that of exabgp's.
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Their slowest step, twice.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -36,8 +39,10 @@ pub(super) fn run(rounds: &mut Rounds, runs: usize, anycast_healthchecker: &Path
         } else {
             start_anycast_healthchecker(node, anycast_healthchecker)
         };
-        for case in ["carom killed", "carom hangs"] {
-            for _ in 0..runs {
+        for case in ["carom killed", "canaries missing"] {
+            for number in 0..runs {
+                eventually(PATIENCE, "the node is announced", || lab.paths(0, VIP4).len() == 1);
+                stagger(number, runs, INTERVAL);
                 rounds.add(case, Measure::Gone, contestant, round(&mut lab, case))?;
             }
         }
@@ -46,20 +51,19 @@ pub(super) fn run(rounds: &mut Rounds, runs: usize, anycast_healthchecker: &Path
 }
 
 fn round(lab: &mut Lab, case: &str) -> f64 {
-    eventually(PATIENCE, "the node is announced", || lab.paths(0, VIP4).len() == 1);
     let watch = RouteWatch::open(&lab.routers[0].space);
     let failed = Instant::now();
     let node = &mut lab.nodes[0];
     if case == "carom killed" {
         node.kill_carom()
     } else {
-        node.signal_carom(Signal::STOP)
+        without_canaries(node);
     }
     let gone = watch.first(VIP4, failed, PATIENCE, "the route goes", |event| event.gone);
     if case == "carom killed" {
         node.start_carom()
     } else {
-        node.signal_carom(Signal::CONT)
+        publish(node);
     }
     since(failed, gone.at)
 }
