@@ -55,13 +55,13 @@ fn round(lab: &mut Lab, case: &str) -> f64 {
     let failed = Instant::now();
     let node = &mut lab.nodes[0];
     if case == "carom killed" {
-        node.kill_carom()
+        node.kill_carom();
     } else {
         without_canaries(node);
     }
     let gone = watch.first(VIP4, failed, PATIENCE, "the route goes", |event| event.gone);
     if case == "carom killed" {
-        node.start_carom()
+        node.start_carom();
     } else {
         publish(node);
     }

@@ -12,10 +12,13 @@ use super::{HOST, OURS, clicks, start, until_all};
 /// Clicks per second while something planned happens.
 pub(super) const CLICKS_PER_S: u32 = 200;
 
+/// Something that an operator does to the first node.
+type Act = fn(&mut Lab) -> Result<()>;
+
 /// Runs each case so many times.
 pub(super) fn run(rounds: &mut Rounds, runs: usize) -> Result<()> {
     let mut lab = start(&Plan::of(Shape::Pair), |node| node.set("drain", "settle_ms", 500))?;
-    let cases: [(&str, fn(&mut Lab) -> Result<()>, bool); 3] = [
+    let cases: [(&str, Act, bool); 3] = [
         ("planned drain", drain, true),
         ("upgrade of carom", upgrade, false),
         ("snapshot swap", swap, false),
