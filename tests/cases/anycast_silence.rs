@@ -1,5 +1,6 @@
 //! What happens when one of the programs says nothing more: sidecar and BIRD killed, stopped, started again.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,38 @@ fn a_sidecar_that_is_killed_at_any_step_of_a_change_leaves_a_state_that_the_next
         });
         command(lab.node("a1"), &["undrain"]);
         until_all(&lab);
+    }
+}
+
+#[test]
+fn every_state_that_a_death_within_a_change_can_leave_is_completed() {
+    let Some(mut lab) = start(&Plan::of(Shape::Pair), |_| {}) else { return };
+    let node = lab.node("a1");
+    let normal = fs::read(node.state_file()).unwrap();
+    command(node, &["withdraw", "--force"]);
+    let withdrawn = fs::read(node.state_file()).unwrap();
+    command(node, &["undrain"]);
+    until_all(&lab);
+    // The file comes first, then BIRD, one command after the other: dead before, between, or behind any of them.
+    for (file, v4, v6) in [
+        (&withdrawn, "enable", "enable"),
+        (&withdrawn, "disable", "enable"),
+        (&withdrawn, "disable", "disable"),
+        (&normal, "disable", "disable"),
+        (&normal, "enable", "disable"),
+    ] {
+        let node = lab.node("a1");
+        node.kill_sidecar();
+        fs::write(node.state_file(), file).unwrap();
+        node.bird.ask(&format!("{v4} \"vip_web_v4_*\""));
+        node.bird.ask(&format!("{v6} \"vip_web_v6_*\""));
+        node.start_sidecar();
+        until_all(&lab);
+        let node = lab.node("a1");
+        eventually(SOON, "the file says so too", || {
+            let found = fs::read(node.state_file()).unwrap();
+            if found == normal { Ok(()) } else { Err(String::from_utf8_lossy(&found).into_owned()) }
+        });
     }
 }
 
