@@ -50,6 +50,12 @@ mod tls_certificates;
 
 mod tls_tickets;
 
+mod upgrade;
+
+mod upgrade_failures;
+
+mod upgrade_sockets;
+
 mod http2_tls;
 
 mod sites;
@@ -63,6 +69,10 @@ mod anycast_faults;
 mod anycast_silence;
 
 mod anycast_operators;
+
+mod anycast_rules;
+
+mod anycast_probes;
 
 mod anycast_neighbours;
 
