@@ -97,7 +97,8 @@ fn a_balancer_says_before_tls_whose_connection_it_is() {
 
 #[test]
 fn a_balancer_that_does_not_announce_its_clients_is_closed_and_named() {
-    let node = fixture::site().set("proxies", "announcing", "[\"127.0.0.1/32\"]").start();
+    let site = fixture::site().set("proxies", "announcing", "[\"127.0.0.1/32\"]");
+    let node = site.start();
     for start in
         ["GET /plain HTTP/1.1\r\n", "PROXY TCP4 192.0.2.1 nonsense 1 2\r\n", "\r\n\r\n\0\r\nQUIT\n\x11"]
     {
