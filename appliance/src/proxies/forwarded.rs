@@ -51,7 +51,7 @@ pub fn sender(via: &Via<'_>, field: ForwardedField, is_proxy: impl Fn(IpAddr) ->
         ForwardedField::Forwarded => {
             let list = via.forwarded.unwrap_or_default();
             let Some((hops, count)) = elements(list) else { return Sender::default() };
-            let hops = hops[..count].iter().rev().map(|element| element.read());
+            let hops = hops[..count].iter().rev().map(Element::read);
             match last_stranger(hops, is_proxy) {
                 Some((address, secure)) => Sender { address: Some(address), secure },
                 None => Sender::default(),
