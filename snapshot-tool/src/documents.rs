@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn codes_that_a_node_answers_by_itself_are_known() {
         let check = |code: &str, expected| {
-            assert_eq!(shadows(code.as_bytes(), |one| one == Document::Robots), expected)
+            assert_eq!(shadows(code.as_bytes(), |one| one == Document::Robots), expected);
         };
         check("abc", None);
         check("robots.txt", Some(true));

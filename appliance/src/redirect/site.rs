@@ -1,4 +1,4 @@
-//! HOT: what a node answers before it looks for a link: challenges of ACME, the documents of a domain, and clear text where the
+//! What a node answers before it looks for a link: challenges of ACME, the documents of a domain, and clear text where the
 //! domain wants HTTPS.
 
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! HOT: connections from a balancer: the PROXY header is taken off before TLS and before HTTP, and says whose connection it is.
+//! Connections from a balancer: the PROXY header is taken off before TLS and before HTTP, and says whose connection it is.
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
