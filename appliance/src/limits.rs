@@ -379,6 +379,10 @@ pub const SHIP_FAILURES_MAX: u32 = 5;
 pub const SHIP_REFUSALS_MAX: u32 = 3;
 /// How long the end waits for what is in the rings to be written, and then for the receiver to take it.
 pub const CLICKS_PATIENCE: Duration = Duration::from_secs(5);
+/// How often the file of countries is looked at: it changes once a week or a day.
+pub const COUNTRIES_POLL: Duration = Duration::from_secs(2);
+/// Bytes of the file of countries: those with cities have 60 to 130 MB.
+pub const COUNTRIES_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of a credentials file.
 pub const CREDENTIALS_BYTES_MAX: u64 = 65_536;
 /// How often shards halve what they record of clicks under pressure: one in 1,024 of the usual is left.

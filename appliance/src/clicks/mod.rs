@@ -1,12 +1,14 @@
 //! Every click recorded, no click slowed: what a shard hands over, the thread that keeps it, and the one that ships it.
 //!
-//! Modules in reading order: what is a click, a shard's end, what may be kept, the writer, the shipper. Records and spool are the crate `clicks`.
+//! Modules in reading order: what is a click, a shard's end, what may be kept, countries, the writer, the shipper. Records and spool are the crate `clicks`.
 
 pub mod rules;
 
 pub mod recorder;
 
 pub mod privacy;
+
+pub mod country;
 
 pub mod writer;
 
@@ -28,6 +30,7 @@ use rtrb::{Consumer, RingBuffer};
 use crate::config::settings;
 use crate::metrics::ShardCells;
 
+pub use country::CountryFile;
 pub use privacy::Privacy;
 pub use recorder::{Handed, Recorder};
 pub use rules::Rules;
@@ -48,6 +51,7 @@ pub struct Prepared {
     rings: Vec<Consumer<u8>>,
     pressure: Arc<Pressure>,
     privacy: Arc<Privacy>,
+    countries: Option<Arc<CountryFile>>,
 }
 
 /// The running threads. Dropping it lets them end by themselves.
@@ -55,6 +59,8 @@ pub struct ClickLog {
     stop_writer: Sender<()>,
     writer_ended: Receiver<()>,
     stop_shipper: Option<(Sender<()>, Receiver<()>)>,
+    /// Closed when this is dropped, which ends the thread.
+    stop_countries: Option<Sender<()>>,
     facts: Arc<ClickFacts>,
     ship_counts: Arc<ShipCounts>,
 }
@@ -98,8 +104,9 @@ impl Prepared {
             .map(|ring| Recorder::new(ring, settings.sample_every, Arc::clone(rules), Arc::clone(&pressure)))
             .collect();
         let torn_bytes = found.torn_bytes;
+        let countries = settings.country_database.clone().map(|path| Arc::new(CountryFile::new(path)));
         Ok((
-            Self { settings, node: node.into(), spool, base, torn_bytes, rings, pressure, privacy },
+            Self { settings, node: node.into(), spool, base, torn_bytes, rings, pressure, privacy, countries },
             recorders,
         ))
     }
@@ -110,9 +117,8 @@ impl Prepared {
     ///
     /// A thread cannot start.
     pub fn start(self, cells: Vec<Arc<ShardCells>>) -> io::Result<ClickLog> {
-        let Self { settings, node, spool, base, torn_bytes, rings, pressure, privacy } = self;
-        let facts = Arc::new(ClickFacts::default());
-        facts.found_torn(torn_bytes);
+        let Self { settings, node, spool, base, torn_bytes, rings, pressure, privacy, countries } = self;
+        let facts = Arc::new(ClickFacts::new(torn_bytes, countries.clone()));
         let shared: Arc<Shared> = spool.shared();
         let mut writer = Writer {
             spool,
@@ -121,6 +127,7 @@ impl Prepared {
             cells,
             pressure,
             privacy,
+            countries: countries.clone(),
             facts: Arc::clone(&facts),
             shared: Arc::clone(&shared),
             domains_max: settings.domains_in_metrics_max,
@@ -136,6 +143,13 @@ impl Prepared {
         facts.lock().tally = writer.tally(writer::unix_ms());
         let mut shipper = Shipper::new(settings.ship.clone(), &node, &settings.spool, shared);
         let ship_counts = shipper.counts();
+        let stop_countries = match &countries {
+            Some(file) => {
+                let file = Arc::clone(file);
+                Some(spawn("countries", move |stopped| file.watch(stopped))?.0)
+            }
+            None => None,
+        };
         let (stop_writer, writer_ended) = spawn("clicks", move |stopped| writer.run(stopped))?;
         let stop_shipper = match settings.ship.to {
             ship::Receiver::None => None,
@@ -145,7 +159,7 @@ impl Prepared {
                 }
             })?),
         };
-        Ok(ClickLog { stop_writer, writer_ended, stop_shipper, facts, ship_counts })
+        Ok(ClickLog { stop_writer, writer_ended, stop_shipper, stop_countries, facts, ship_counts })
     }
 }
 
@@ -163,7 +177,9 @@ impl ClickLog {
     /// Waits until everything that shards handed over is in the spool, and for the receiver to take it, each no longer than
     /// `patience`; says whether all is written. Shards must have ended before.
     pub fn finish(self, patience: Duration) -> bool {
-        let Self { stop_writer, writer_ended, stop_shipper, facts: _, ship_counts: _ } = self;
+        let Self { stop_writer, writer_ended, stop_shipper, stop_countries, facts: _, ship_counts: _ } =
+            self;
+        drop(stop_countries);
         drop(stop_writer);
         let written = writer_ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
         if let Some((stop, ended)) = stop_shipper {

@@ -1,29 +1,30 @@
 //! The thread that empties the rings: applies the policy, tells bots from people, fills blocks, keeps the books.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clicks::Click;
 use clicks::agents::Agents;
+use clicks::countries::{Countries, UNKNOWN};
 use clicks::ledger::Tally;
 use clicks::record::RECORD_BYTES_MAX;
 use clicks::spool::segment::BlockBuilder;
 use clicks::spool::{AppendError, Shared, Spool};
 use rtrb::Consumer;
 
+use super::country::CountryFile;
 use super::privacy::Privacy;
 use super::recorder::Pressure;
 use crate::limits::{CLICK_BLOCK_AGE, CLICK_TURN, LEDGER_INTERVAL, TALLY_INTERVAL};
 use crate::metrics::ShardCells;
 
 /// What the writer knows, for metrics.
-#[derive(Debug, Default)]
 pub struct ClickFacts {
     state: Mutex<Facts>,
-    torn_bytes: AtomicU64,
+    torn_bytes: u64,
+    countries: Option<Arc<CountryFile>>,
 }
 
 /// What [`ClickFacts`] guards.
@@ -40,18 +41,24 @@ pub struct Facts {
 }
 
 impl ClickFacts {
+    /// Facts of a start that cut off so many bytes.
+    pub(super) fn new(torn_bytes: u64, countries: Option<Arc<CountryFile>>) -> Self {
+        Self { state: Mutex::default(), torn_bytes, countries }
+    }
+
     /// The facts, for a moment.
     pub fn lock(&self) -> MutexGuard<'_, Facts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes of unfinished blocks that the start cut off.
-    pub fn torn_bytes(&self) -> u64 {
-        self.torn_bytes.load(Ordering::Relaxed)
+    pub const fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
     }
 
-    pub(super) fn found_torn(&self, bytes: u64) {
-        self.torn_bytes.store(bytes, Ordering::Relaxed);
+    /// The database of countries, if one is configured.
+    pub fn countries(&self) -> Option<&CountryFile> {
+        self.countries.as_deref()
     }
 }
 
@@ -63,6 +70,7 @@ pub(super) struct Writer {
     pub(super) cells: Vec<Arc<ShardCells>>,
     pub(super) pressure: Arc<Pressure>,
     pub(super) privacy: Arc<Privacy>,
+    pub(super) countries: Option<Arc<CountryFile>>,
     pub(super) facts: Arc<ClickFacts>,
     pub(super) shared: Arc<Shared>,
     pub(super) domains_max: usize,
@@ -160,6 +168,7 @@ impl Writer {
     fn drain(&mut self, unix_ms: u64, now: Instant) -> f64 {
         let mut fullest = 0.0_f64;
         let mut batch = std::mem::take(&mut self.batch);
+        let countries = self.countries.as_ref().and_then(|file| file.current());
         for shard in 0..self.rings.len() {
             let ring = &mut self.rings[shard];
             let bytes = ring.slots();
@@ -167,15 +176,15 @@ impl Writer {
             batch.resize(bytes, 0);
             ring.pop_entire_slice(&mut batch)
                 .expect("so many bytes were there, and only this thread takes any");
-            self.take(&batch, unix_ms, now);
+            self.take(&batch, countries.as_deref(), unix_ms, now);
         }
         self.batch = batch;
         fullest
     }
 
-    fn take(&mut self, mut records: &[u8], unix_ms: u64, now: Instant) {
+    fn take(&mut self, mut records: &[u8], countries: Option<&Countries>, unix_ms: u64, now: Instant) {
         while !records.is_empty() {
-            let Some((click, length)) = Click::decode(records) else {
+            let Some((mut click, length)) = Click::decode(records) else {
                 // Shards write whole records only, so this would be a defect; nothing tells how many these bytes were.
                 debug_assert!(false, "a shard wrote what is no record");
                 self.ran.drained += 1;
@@ -184,6 +193,8 @@ impl Writer {
             };
             records = &records[length..];
             self.ran.drained += 1;
+            // Before the policy takes the address away.
+            click.country = countries.map_or(UNKNOWN, |countries| countries.of(click.address));
             self.keep(click, unix_ms, now);
         }
     }
@@ -232,7 +243,7 @@ impl Writer {
             count[who] += clicks;
             return;
         }
-        let named = facts.domains.keys().filter(|name| !name.is_empty()).count();
+        let named = facts.domains.len() - usize::from(facts.domains.contains_key(""));
         let name = if named < self.domains_max { name } else { "" };
         facts.domains.entry(name.to_owned()).or_default()[who] += clicks;
     }
