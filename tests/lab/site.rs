@@ -41,6 +41,7 @@ pub struct Site {
     settings: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     descriptors_max: Option<u64>,
     nobody: Option<Nobody>,
+    environment: Vec<(String, String)>,
     staged: AtomicU64,
 }
 
@@ -63,6 +64,7 @@ impl Site {
             settings: BTreeMap::new(),
             descriptors_max: None,
             nobody: None,
+            environment: Vec::new(),
             staged: AtomicU64::new(0),
         };
         site.set("node", "name", r#""lab""#)
@@ -110,6 +112,11 @@ impl Site {
     /// With a limit on the descriptors of the node.
     pub fn descriptors_max(self, descriptors: u64) -> Self {
         Self { descriptors_max: Some(descriptors), ..self }
+    }
+
+    /// With more in the node's environment.
+    pub fn environment(self, environment: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { environment: environment.into_iter().collect(), ..self }
     }
 
     /// With a node that runs as the user nobody. Needs root.
@@ -189,6 +196,7 @@ impl Site {
         let _ = fs::remove_file(&ready_file);
         let mut command = self.command();
         command.arg("serve").arg("--config").arg(configuration).arg("--ready-file").arg(ready_file);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Process::start(&mut command, "carom", self.path())
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clicks::Click;
 use clicks::agents::Agents;
@@ -17,7 +17,7 @@ use rtrb::Consumer;
 use super::country::CountryFile;
 use super::privacy::Privacy;
 use super::recorder::Pressure;
-use crate::limits::{CLICK_BLOCK_AGE, CLICK_TURN, LEDGER_INTERVAL, TALLY_INTERVAL};
+use crate::limits::{CLICK_BLOCK_AGE, CLICK_RING_SHARE, CLICK_TURN, CLICK_TURN_MIN, LEDGER_INTERVAL, TALLY_INTERVAL};
 use crate::metrics::ShardCells;
 
 /// What the writer knows, for metrics.
@@ -101,11 +101,17 @@ pub(super) struct Ran {
 impl Writer {
     /// Writes until `stopped` is closed, and then everything that is left.
     pub(super) fn run(&mut self, stopped: &Receiver<()>) {
+        // On Linux this is the priority of the thread: where all CPUs are busy, a redirect comes before the record of the last.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            tracing::warn!(%error, "cannot lower the priority of the thread for clicks");
+        }
         let (mut tallied, mut noted) = (Instant::now(), Instant::now());
+        let mut turn = CLICK_TURN;
         loop {
-            let stop = matches!(stopped.recv_timeout(CLICK_TURN), Err(RecvTimeoutError::Disconnected));
+            let stop = matches!(stopped.recv_timeout(turn), Err(RecvTimeoutError::Disconnected));
             let (now, unix_ms) = (Instant::now(), unix_ms());
             let fullest = self.drain(unix_ms, now);
+            turn = next_turn(turn, fullest);
             if self.block_began.is_some_and(|began| stop || now.duration_since(began) >= CLICK_BLOCK_AGE) {
                 self.flush(unix_ms, now);
             }
@@ -255,6 +261,14 @@ impl Writer {
     }
 }
 
+/// A third of a shard's weight on a CPU that both want, which is what a record costs beside the cheapest of redirects.
+const NICE: i32 = 5;
+
+/// How long to wait for the next turn, so that the fullest ring will be as full as it should be.
+fn next_turn(turn: Duration, fullest_ring: f64) -> Duration {
+    turn.mul_f64(CLICK_RING_SHARE / fullest_ring.max(0.001)).clamp(CLICK_TURN_MIN, CLICK_TURN)
+}
+
 /// How often shards should halve what they record: more while a ring is half full, less when all are nearly empty; and never
 /// less than a spool asks for that has no end of its outage in sight.
 fn doublings(before: u32, fullest_ring: f64, spool: f64) -> u32 {
@@ -280,6 +294,15 @@ pub fn unix_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_writer_comes_more_often_when_rings_fill_and_less_when_they_do_not() {
+        assert_eq!(next_turn(CLICK_TURN, 0.0), CLICK_TURN);
+        assert_eq!(next_turn(CLICK_TURN, 0.1), CLICK_TURN);
+        assert_eq!(next_turn(CLICK_TURN, 1.0), CLICK_TURN / 8);
+        assert_eq!(next_turn(CLICK_TURN_MIN, 1.0), CLICK_TURN_MIN);
+        assert_eq!(next_turn(CLICK_TURN / 8, 0.0), CLICK_TURN);
+    }
 
     #[test]
     fn pressure_follows_the_fullest_ring_and_the_spool() {
