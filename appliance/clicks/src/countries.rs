@@ -25,7 +25,9 @@ pub enum CountriesError {
     #[error(transparent)]
     Unreadable(#[from] MaxMindDbError),
     /// It is a good database of something else.
-    #[error("it is of type {found:?} and names no country where known databases do (country.iso_code, country_code, country)")]
+    #[error(
+        "it is of type {found:?} and names no country where known databases do (country.iso_code, country_code, country)"
+    )]
     NoCountries {
         /// What it calls itself.
         found: String,

@@ -105,7 +105,8 @@ fn read_bounded(path: &std::path::Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(COUNTRIES_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > COUNTRIES_BYTES_MAX {
-        let text = format!("it has more than {COUNTRIES_BYTES_MAX} bytes, which no database of countries needs");
+        let text =
+            format!("it has more than {COUNTRIES_BYTES_MAX} bytes, which no database of countries needs");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(bytes)

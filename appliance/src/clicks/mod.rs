@@ -106,7 +106,17 @@ impl Prepared {
         let torn_bytes = found.torn_bytes;
         let countries = settings.country_database.clone().map(|path| Arc::new(CountryFile::new(path)));
         Ok((
-            Self { settings, node: node.into(), spool, base, torn_bytes, rings, pressure, privacy, countries },
+            Self {
+                settings,
+                node: node.into(),
+                spool,
+                base,
+                torn_bytes,
+                rings,
+                pressure,
+                privacy,
+                countries,
+            },
             recorders,
         ))
     }
@@ -177,8 +187,7 @@ impl ClickLog {
     /// Waits until everything that shards handed over is in the spool, and for the receiver to take it, each no longer than
     /// `patience`; says whether all is written. Shards must have ended before.
     pub fn finish(self, patience: Duration) -> bool {
-        let Self { stop_writer, writer_ended, stop_shipper, stop_countries, facts: _, ship_counts: _ } =
-            self;
+        let Self { stop_writer, writer_ended, stop_shipper, stop_countries, facts: _, ship_counts: _ } = self;
         drop(stop_countries);
         drop(stop_writer);
         let written = writer_ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);

@@ -1,6 +1,7 @@
 //! The thread that empties the rings: applies the policy, tells bots from people, fills blocks, keeps the books.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,12 +18,17 @@ use rtrb::Consumer;
 use super::country::CountryFile;
 use super::privacy::Privacy;
 use super::recorder::Pressure;
-use crate::limits::{CLICK_BLOCK_AGE, CLICK_RING_SHARE, CLICK_TURN, CLICK_TURN_MIN, LEDGER_INTERVAL, TALLY_INTERVAL};
+use crate::limits::{
+    CLICK_BLOCK_AGE, CLICK_RING_SHARE, CLICK_TURN, CLICK_TURN_MIN, LEDGER_INTERVAL, TALLY_INTERVAL,
+};
 use crate::metrics::ShardCells;
 
 /// What the writer knows, for metrics.
 pub struct ClickFacts {
     state: Mutex<Facts>,
+    began: Instant,
+    /// When the writer came by last, in milliseconds since `began`.
+    seen_ms: AtomicU64,
     torn_bytes: u64,
     countries: Option<Arc<CountryFile>>,
 }
@@ -43,12 +49,28 @@ pub struct Facts {
 impl ClickFacts {
     /// Facts of a start that cut off so many bytes.
     pub(super) fn new(torn_bytes: u64, countries: Option<Arc<CountryFile>>) -> Self {
-        Self { state: Mutex::default(), torn_bytes, countries }
+        Self {
+            state: Mutex::default(),
+            began: Instant::now(),
+            seen_ms: AtomicU64::new(0),
+            torn_bytes,
+            countries,
+        }
     }
 
     /// The facts, for a moment.
     pub fn lock(&self) -> MutexGuard<'_, Facts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long ago the writer came by.
+    pub fn silence(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.seen_ms.load(Ordering::Relaxed)))
+    }
+
+    fn seen(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.began);
+        self.seen_ms.store(since.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Bytes of unfinished blocks that the start cut off.
@@ -110,6 +132,7 @@ impl Writer {
         loop {
             let stop = matches!(stopped.recv_timeout(turn), Err(RecvTimeoutError::Disconnected));
             let (now, unix_ms) = (Instant::now(), unix_ms());
+            self.facts.seen(now);
             let fullest = self.drain(unix_ms, now);
             turn = next_turn(turn, fullest);
             if self.block_began.is_some_and(|began| stop || now.duration_since(began) >= CLICK_BLOCK_AGE) {

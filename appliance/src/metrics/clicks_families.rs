@@ -63,6 +63,16 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |scrape| some(scrape.state.clicks().map(|(facts, _)| facts.torn_bytes())),
     },
     Family {
+        name: "carom_clicks_writer_silence_seconds",
+        kind: Kind::Gauge,
+        help: "How long ago the writer came by, which it does 50 times a second. Seconds: the disk of the spool hangs. Redirects do \
+               not notice; records are lost when the rings are full, and these numbers stand still until the disk goes on.",
+        labels: &[],
+        read: |scrape| {
+            scrape.state.clicks().map(|(facts, _)| one(facts.silence().as_secs_f64())).unwrap_or_default()
+        },
+    },
+    Family {
         name: "carom_clicks_sample_doublings",
         kind: Kind::Gauge,
         help: "How often shards halve what they record, under pressure: 3 means that one record in eight of the usual is \
