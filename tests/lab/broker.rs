@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use crate::here;
 use crate::process::Process;
-use crate::wait::{SOON, eventually};
+use crate::wait::{SOON, eventually, throughout};
 
 /// Subject and topic of every case.
 pub const SUBJECT: &str = "carom.clicks";
@@ -342,7 +342,7 @@ fn collect(
     if says == 200 {
         taken.lock().unwrap().push((head, body));
     }
-    std::thread::sleep(Duration::from_millis(slow_ms.load(Ordering::Relaxed)));
+    throughout(Duration::from_millis(slow_ms.load(Ordering::Relaxed)), || {});
     stream
         .write_all(format!("HTTP/1.1 {says} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes())
 }
