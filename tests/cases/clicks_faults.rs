@@ -12,8 +12,8 @@ use super::fixture::GO;
 
 fn with_faults(site: Site) -> Option<(Site, Faults)> {
     let faults = Faults::new(site.path())?;
-    let environment = faults.environment();
-    Some((site.environment(environment), faults))
+    let site = faults.environment().iter().fold(site, |site, (name, value)| site.environment(name, value));
+    Some((site, faults))
 }
 
 #[test]
