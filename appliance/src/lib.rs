@@ -35,6 +35,8 @@ pub mod guard;
 
 pub mod control;
 
+pub mod handover;
+
 pub mod boot;
 
 pub mod cli;

@@ -41,6 +41,8 @@ pub struct Site {
     settings: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     descriptors_max: Option<u64>,
     nobody: Option<Nobody>,
+    program: Option<TempDir>,
+    environment: Vec<(String, String)>,
     staged: AtomicU64,
 }
 
@@ -63,6 +65,8 @@ impl Site {
             settings: BTreeMap::new(),
             descriptors_max: None,
             nobody: None,
+            program: None,
+            environment: Vec::new(),
             staged: AtomicU64::new(0),
         };
         site.set("node", "name", r#""lab""#)
@@ -119,6 +123,45 @@ impl Site {
         std::os::unix::fs::chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
         let nobody = Nobody::new();
         Self { nobody: Some(nobody), ..self }
+    }
+
+    /// With a program that can be replaced: a link to the binary, by which the node is started.
+    pub fn with_program(self) -> Self {
+        let program = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(binaries::carom(), program.path().join("carom")).unwrap();
+        Self { program: Some(program), ..self }
+    }
+
+    /// Where that link is.
+    pub fn program(&self) -> PathBuf {
+        self.program.as_ref().map_or_else(binaries::carom, |directory| directory.path().join("carom"))
+    }
+
+    /// Replaces the program by a shell script, which may start the binary as `$CAROM`.
+    pub fn replace_program(&self, script: &str) {
+        let path = self.program();
+        let text = format!("#!/bin/sh\nCAROM='{}'\n{script}\n", binaries::carom().display());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Makes the program the binary again.
+    pub fn restore_program(&self) {
+        fs::remove_file(self.program()).unwrap();
+        std::os::unix::fs::symlink(binaries::carom(), self.program()).unwrap();
+    }
+
+    /// With a variable in the environment of its nodes.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Asks the node that serves here to be upgraded, and waits for what comes of it.
+    pub fn upgrade(&self) -> Finished {
+        let configuration = self.write_configuration();
+        run(&binaries::carom(), ["upgrade".as_ref(), "--config".as_ref(), configuration.as_os_str()])
     }
 
     /// The directory.
@@ -189,6 +232,7 @@ impl Site {
         let _ = fs::remove_file(&ready_file);
         let mut command = self.command();
         command.arg("serve").arg("--config").arg(configuration).arg("--ready-file").arg(ready_file);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Process::start(&mut command, "carom", self.path())
     }
 
@@ -201,7 +245,7 @@ impl Site {
         };
         let nobody = NOBODY.to_string();
         match (self.descriptors_max, &self.nobody) {
-            (None, None) => Command::new(binaries::carom()),
+            (None, None) => Command::new(self.program()),
             (Some(descriptors), _) => {
                 let script = format!(r#"ulimit -n {descriptors} && exec "$0" "$@""#);
                 limited("sh", &["-c", &script], binaries::carom())
