@@ -138,7 +138,7 @@ impl Waiting {
                         self.look_after_child();
                     }
                     io::ErrorKind::PermissionDenied => {
-                        tracing::warn!(%error, "a stranger wanted to take over")
+                        tracing::warn!(%error, "a stranger wanted to take over");
                     }
                     _ => {
                         tracing::error!(%error, "cannot wait for successors any more: the next upgrade needs a restart");

@@ -82,7 +82,7 @@ impl Copies {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { directory, locked: locked })
+        Ok(Self { directory, locked })
     }
 
     /// Where the copies are.
