@@ -21,7 +21,7 @@ fn stays_withdrawn(lab: &Lab, what: &str) {
 }
 
 #[test]
-fn a_drain_says_graceful_shutdown_waits_and_withdraws_without_losing_a_click() {
+fn a_drain_says_graceful_shutdown_waits_withdraws_and_loses_no_click_that_comes_afterwards() {
     let Some(mut lab) = start(&Plan::of(Shape::Pair), |node| node.set("drain", "settle_ms", 1_000)) else {
         return;
     };
