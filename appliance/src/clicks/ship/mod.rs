@@ -76,6 +76,9 @@ impl ShipCounts {
     }
 }
 
+/// A tenth of a shard's weight on a CPU that both want.
+const NICE: i32 = 10;
+
 /// A connection to a receiver.
 enum Connection {
     Nats(Box<nats::Nats>),
@@ -152,6 +155,10 @@ impl Shipper {
 
     /// Ships until `stopped` is closed, and then what is left, for a while.
     pub(super) fn run(&mut self, stopped: &Channel<()>) -> io::Result<()> {
+        // On Linux this is the priority of the thread: rendering and sending can wait for shards.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            tracing::warn!(%error, "cannot lower the priority of the thread that ships clicks");
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut pause = Duration::ZERO;
         let mut ends_at = None;
@@ -307,14 +314,17 @@ impl Shipper {
 
     fn advance(&self, position: Position, fate: Fate) {
         let mut state = self.shared.lock();
-        // The writer may have dropped the segment meanwhile, and counted its records as dropped.
-        if position <= state.cursor.position {
+        if position > state.cursor.position {
+            if let Fate::Shipped(records) | Fate::Rejected(records) | Fate::Damaged(records) = fate {
+                state.waiting = state.waiting.saturating_sub(records);
+            }
+            state.cursor.advance(position, fate);
+        } else if let Fate::Shipped(records) = fate {
+            // The writer has dropped the segment meanwhile, and counted these as dropped.
+            state.cursor.arrived(records);
+        } else {
             return;
         }
-        if let Fate::Shipped(records) | Fate::Rejected(records) | Fate::Damaged(records) = fate {
-            state.waiting = state.waiting.saturating_sub(records);
-        }
-        state.cursor.advance(position, fate);
         if let Err(error) = state.cursor.write(&self.directory) {
             tracing::warn!(%error, "the cursor of the spool cannot be written: after a crash blocks are sent again");
         }
