@@ -41,6 +41,7 @@ pub struct Site {
     settings: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     descriptors_max: Option<u64>,
     nobody: Option<Nobody>,
+    failpoints: bool,
     staged: AtomicU64,
 }
 
@@ -63,6 +64,7 @@ impl Site {
             settings: BTreeMap::new(),
             descriptors_max: None,
             nobody: None,
+            failpoints: false,
             staged: AtomicU64::new(0),
         };
         site.set("node", "name", r#""lab""#)
@@ -119,6 +121,22 @@ impl Site {
         std::os::unix::fs::chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
         let nobody = Nobody::new();
         Self { nobody: Some(nobody), ..self }
+    }
+
+    /// With a node that fails where [`Self::fail`] says.
+    pub fn with_failpoints(self) -> Self {
+        fs::create_dir(self.failpoints()).unwrap();
+        Self { failpoints: true, ..self }
+    }
+
+    /// Makes the node fail at a place that has a name, or no more. Needs a site [with failpoints](Self::with_failpoints).
+    pub fn fail(&self, failpoint: &str, fails: bool) {
+        let file = self.failpoints().join(failpoint);
+        if fails { fs::write(file, "").unwrap() } else { fs::remove_file(file).unwrap() }
+    }
+
+    fn failpoints(&self) -> PathBuf {
+        self.path().join("failpoints")
     }
 
     /// The directory.
@@ -188,6 +206,9 @@ impl Site {
         // A node that was killed leaves its ready file behind.
         let _ = fs::remove_file(&ready_file);
         let mut command = self.command();
+        if self.failpoints {
+            command.env("CAROM_FAILPOINTS", self.failpoints());
+        }
         command.arg("serve").arg("--config").arg(configuration).arg("--ready-file").arg(ready_file);
         Process::start(&mut command, "carom", self.path())
     }
