@@ -85,7 +85,7 @@ fn status_bans_and_explain_say_what_the_guard_does_and_why() {
 fn watch_prints_samples_of_drops_and_a_full_ring_costs_only_samples() {
     let Some(bench) = Bench::new() else { return };
     let bench = bench.set("guard", "events_per_s", 10_000);
-    let began = run(Path::new("date"), ["-u", "+%FT%T"].map(AsRef::as_ref)).output;
+    let began = run(Path::new("date"), ["-u", "+%FT%T"]).output;
     let node = bench.start();
     let junk = |port| frames::udp(end(SCANNERS[0], port), end(NODE[0], 53), b"junk");
     let flood: Vec<_> = (0..2_000).map(|number| junk(1_024 + number)).collect();

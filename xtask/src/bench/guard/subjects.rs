@@ -93,7 +93,12 @@ pub(super) fn fill(guard: &mut Guard, rounds: usize, report: &mut Report) -> Res
             ensure!(bad.is_empty(), "bad lines: {bad:?}");
             guard.swap(None, Some(&Lists::merge(&[list])))?;
             let took = began.elapsed();
-            report.add(&format!("deny list of {NETWORKS} lines of {what}"), RELOAD, "carom's guard", took.as_secs_f64() * 1e3);
+            report.add(
+                &format!("deny list of {NETWORKS} lines of {what}"),
+                RELOAD,
+                "carom's guard",
+                took.as_secs_f64() * 1e3,
+            );
         }
     }
     for n in 0..BANS / 2 {
