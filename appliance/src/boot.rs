@@ -31,6 +31,7 @@ use crate::control::{Control, Ended};
 use crate::guard::{Gate, Warden, privileges};
 use crate::limits::{CLICKS_PATIENCE, LOG_PATIENCE, START_PATIENCE};
 use crate::metrics::ShardCells;
+use crate::protocol::Speech;
 use crate::scanners::Scout;
 use crate::shard::Seed;
 use crate::shard::listen::Bound;
@@ -144,6 +145,7 @@ pub fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<()
             index: index as u32,
             limits: limits.clone(),
             connections: allowance.connections,
+            speech: if listen.http2_prior_knowledge { Speech::Either } else { Speech::Http1 },
             shed_farewells_max: allowance.shed_farewells_max,
             server: server.clone().unwrap_or_default().into_bytes(),
             plain_listeners: http.len(),

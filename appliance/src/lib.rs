@@ -15,6 +15,10 @@ pub mod snapshot;
 
 pub mod http;
 
+pub mod http2;
+
+pub mod protocol;
+
 pub mod redirect;
 
 pub mod tls;

@@ -286,6 +286,25 @@ pub const BLANK_LINES_MAX: u8 = 4;
 /// Replies to one batch of pipelined requests, in bytes: enough for 150 redirects, and little enough that a client that
 /// never reads cannot make a shard remember much.
 pub const OUTPUT_BYTES_MAX: usize = 65_536;
+/// Bytes of the dynamic table that a client may make us keep until it has heard that it gets none: what every HTTP/2
+/// connection starts with (RFC 7541, 4.2).
+pub const HPACK_TABLE_BYTES: usize = 4_096;
+/// Updates of the table's size at the start of one header block: RFC 7541, 4.2 has encoders send two at most.
+pub const HPACK_UPDATES_PER_BLOCK_MAX: usize = 2;
+/// Streams of one HTTP/2 connection that are open at once: what RFC 9113, 6.5.2 recommends at least. Requests without a body
+/// are answered where they end, so that only bodies and closed windows keep streams open.
+pub const STREAMS_MAX: usize = 100;
+/// Bytes that a client may send on one stream before it hears from us: bodies are thrown away, and rarely come.
+pub const STREAM_WINDOW_BYTES: u32 = 16_384;
+/// Frames of one header block behind its first: a block of the greatest size fits into three.
+pub const CONTINUATIONS_MAX: u8 = 8;
+/// How much larger a header list may be unpacked than `http.head_bytes_max` before the connection ends: up to there a
+/// request is answered 431, which a person can read.
+pub const HEADER_BOMB_FACTOR: usize = 4;
+/// Bytes of DATA below which a frame that does not end its stream counts as empty.
+pub const SMALL_DATA_BYTES: usize = 64;
+/// Streams that were reset by us and whose late frames are known as such.
+pub const RESETS_REMEMBERED: usize = 8;
 /// Bytes that one read takes from a client at most: two hundred pipelined requests.
 pub const READ_BYTES_MAX: usize = 32_768;
 /// Reads from one connection before the shard turns to the others: a client that never stops sending gets 64 KiB per turn.

@@ -158,15 +158,7 @@ impl Checker<'_> {
     }
 
     fn new_domain(&mut self, written: &str) -> Result<u32, Refusal> {
-        let refuse =
-            |reason, explanation: String| Refusal::of_value(reason, Column::Domain, written, explanation);
-        let name = DomainName::parse(written).map_err(|error| refuse(Reason::DomainInvalid, error))?;
-        if let Some(explanation) = name.reserved() {
-            return Err(refuse(Reason::DomainReserved, explanation));
-        }
-        let settings = self.rules.settings(&name).ok_or_else(|| {
-            refuse(Reason::DomainUnlisted, format!("domain {name} is not in the domain file"))
-        })?;
+        let (name, settings) = check_domain(written, self.rules)?;
         let id = *self.ids.entry(name).or_insert_with_key(|name| {
             self.modes.push((settings.case, settings.trailing_slash));
             self.checked.domains.push(name.clone());
@@ -175,6 +167,34 @@ impl Checker<'_> {
         self.known.insert(written.to_owned(), id);
         Ok(id)
     }
+}
+
+/// Checks one row that came from elsewhere than an input of `build`; its domain and canonical code.
+///
+/// # Errors
+/// Says why `build` would refuse it.
+pub fn check_row(row: &Row<'_>, rules: &Rules) -> Result<(DomainName, Vec<u8>), Refusal> {
+    let written = required(row, Column::Domain)?;
+    let (name, settings) = check_domain(written, rules)?;
+    let mut buffer = [0; CODE_BYTES_MAX];
+    let modes = (settings.case, settings.trailing_slash);
+    let code = check_code(row.get(Column::Code).unwrap_or(""), modes, &mut buffer)?.to_vec();
+    destination::check(required(row, Column::Destination)?, &rules.schemes)?;
+    Terms::of_row(row)?;
+    Ok((name, code))
+}
+
+/// The domain of that name and its settings.
+fn check_domain<'r>(written: &str, rules: &'r Rules) -> Result<(DomainName, &'r Settings), Refusal> {
+    let refuse = |reason, explanation| Refusal::of_value(reason, Column::Domain, written, explanation);
+    let name = DomainName::parse(written).map_err(|error| refuse(Reason::DomainInvalid, error))?;
+    if let Some(explanation) = name.reserved() {
+        return Err(refuse(Reason::DomainReserved, explanation));
+    }
+    let settings = rules
+        .settings(&name)
+        .ok_or_else(|| refuse(Reason::DomainUnlisted, format!("domain {name} is not in the domain file")))?;
+    Ok((name, settings))
 }
 
 fn required<'r>(row: &'r Row<'_>, column: Column) -> Result<&'r str, Refusal> {

@@ -5,7 +5,7 @@ use crate::channel::{
 };
 use crate::exit::Exit;
 use crate::output::error_text;
-use crate::{build, diff, export, generate, inspect, lookup, verify};
+use crate::{build, diff, export, generate, import, inspect, lookup, verify};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
@@ -25,6 +25,7 @@ enum Command {
     Lookup(lookup::Arguments),
     Diff(diff::Arguments),
     Export(export::Arguments),
+    Import(import::Arguments),
     Keygen(keygen::Arguments),
     Trust(trust::Arguments),
     Publish(publish::Arguments),
@@ -59,6 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Lookup(arguments) => (lookup::run(arguments), Exit::Usage),
         Command::Diff(arguments) => (diff::run(arguments), Exit::Usage),
         Command::Export(arguments) => (export::run(arguments), Exit::Failure),
+        Command::Import(arguments) => (import::run(arguments), Exit::Failure),
         Command::Keygen(arguments) => (keygen::run(arguments), Exit::Failure),
         Command::Trust(arguments) => (trust::run(arguments), Exit::Failure),
         Command::Publish(arguments) => (publish::run(arguments), Exit::Failure),

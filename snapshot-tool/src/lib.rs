@@ -37,6 +37,7 @@ pub mod build;
 pub mod diff;
 pub mod export;
 pub mod generate;
+pub mod import;
 pub mod inspect;
 pub mod lookup;
 pub mod verify;

@@ -30,3 +30,6 @@ pub const DOMAIN_FILE_BYTES_MAX: u64 = 1 << 28;
 
 /// Longest time for which a client may keep a redirect: a year, what HTTP caches take for "for ever".
 pub const CACHE_MAX_AGE_S_MAX: u32 = 31_536_000;
+
+/// Largest input of an import: a dump of about ten million links. It is held in memory, with a hash of each key beside it.
+pub const IMPORT_BYTES_MAX: u64 = 4 << 30;

@@ -16,6 +16,10 @@ mod caching;
 
 mod malformed;
 
+mod http2;
+
+mod http2_attacks;
+
 mod slow_clients;
 
 mod crowds;
@@ -45,6 +49,8 @@ mod tls;
 mod tls_certificates;
 
 mod tls_tickets;
+
+mod http2_tls;
 
 mod anycast_lab;
 

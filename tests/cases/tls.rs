@@ -31,7 +31,13 @@ fn failures(node: &Node, reason: &str) -> f64 {
 }
 
 /// What curl prints for `host`: the status, the version of HTTP, and where to.
-fn curl(site: &Site, authority: &Authority, node: &Node, host: &str, arguments: &[&str]) -> String {
+pub(crate) fn curl(
+    site: &Site,
+    authority: &Authority,
+    node: &Node,
+    host: &str,
+    arguments: &[&str],
+) -> String {
     let root = site.path().join("root.pem");
     authority.write_root(&root);
     let port = node.secure_address().port();

@@ -38,6 +38,8 @@ pub mod authority;
 
 pub mod secure;
 
+pub mod streams;
+
 pub mod load;
 
 pub mod broker;
@@ -53,4 +55,5 @@ pub use peer::Peer;
 pub use reply::Reply;
 pub use secure::{SecurePeer, Trust};
 pub use site::Site;
+pub use streams::StreamPeer;
 pub use wait::{SOON, eventually};

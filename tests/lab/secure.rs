@@ -11,6 +11,7 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, Strea
 use crate::authority::Authority;
 use crate::peer::get;
 use crate::reply::Reply;
+use crate::streams::StreamPeer;
 
 /// After so long without a byte, a node that should answer is taken for dead.
 const SILENCE_MAX: Duration = Duration::from_secs(40);
@@ -40,6 +41,13 @@ impl Trust {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self(Arc::new(config))
+    }
+
+    /// The same client, which offers HTTP/2 besides, and prefers it.
+    pub fn with_streams(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Self(Arc::new(config))
     }
 
@@ -115,6 +123,19 @@ impl SecurePeer {
             Ok(0) => {}
             other => panic!("the connection did not end in order: {other:?}"),
         }
+    }
+
+    /// Speaks HTTP/2 from now on, which must have been agreed upon; preface and empty settings are sent.
+    #[track_caller]
+    pub fn into_streams(self) -> StreamPeer {
+        assert_eq!(self.application().as_deref(), Some("h2"));
+        assert!(self.received.is_empty(), "nothing was said yet");
+        StreamPeer::on(Box::new(self.stream)).greeted()
+    }
+
+    /// What was agreed to speak, if anything was.
+    pub fn application(&self) -> Option<String> {
+        self.stream.conn.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned())
     }
 
     /// How the handshake went.

@@ -110,6 +110,7 @@ impl Recorder {
             protocol: match head.version {
                 Version::Http10 => clicks::Protocol::Http10,
                 Version::Http11 => clicks::Protocol::Http11,
+                Version::Http2 => clicks::Protocol::Http2,
             },
             latency_log2_ns: latency_class(latency.as_nanos() as u64),
             sample_rate,

@@ -76,6 +76,8 @@ configuration! {
     listen: ListenKeys {
         /// Addresses of plain HTTP. Sockets for IPv6 take no IPv4 traffic: name both families. Port 0: any free port.
         http: Vec<SocketAddr> = ["0.0.0.0:80", "[::]:80"], AddressRule { count_min: 1 };
+        /// Understand HTTP/2 on those addresses, too, from clients that begin with it (prior knowledge; no browser does).
+        http2_prior_knowledge: bool = false, ();
         /// Addresses of HTTPS; certificates come from section tls. Empty: no HTTPS.
         https: Vec<SocketAddr> = [], AddressRule { count_min: 0 };
         /// Connections that wait to be accepted, per address and shard. The kernel cuts it to net.core.somaxconn.

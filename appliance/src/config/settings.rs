@@ -69,6 +69,8 @@ pub struct Node {
 pub struct Listen {
     /// Addresses of plain HTTP: at least one, none twice. IPv6 sockets are V6ONLY.
     pub http: Vec<SocketAddr>,
+    /// Whether HTTP/2 is understood there, without TLS.
+    pub http2_prior_knowledge: bool,
     /// Addresses of HTTPS: none twice, none among those of plain HTTP; often none at all.
     pub https: Vec<SocketAddr>,
     /// Length of each listener's accept queue.

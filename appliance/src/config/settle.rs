@@ -51,7 +51,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
 
     let NodeKeys { name, state_dir } = node;
     let name = if name.is_empty() { host_name.to_owned() } else { name };
-    let ListenKeys { http: addresses, https, backlog, shards } = listen;
+    let ListenKeys { http: addresses, http2_prior_knowledge, https, backlog, shards } = listen;
     let SnapshotKeys { path, poll_interval_ms, lock_memory, keep } = snapshot;
     let HttpKeys {
         header_timeout_ms,
@@ -74,6 +74,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
         node: Node { name, state_dir },
         listen: Listen {
             http: addresses,
+            http2_prior_knowledge,
             https,
             backlog: narrow(backlog),
             shards: NonZeroU32::new(narrow(shards)),

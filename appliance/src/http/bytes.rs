@@ -1,11 +1,11 @@
 //! HOT: which bytes may stand where in a head, as one table, and the loops that run over them.
 
 /// May stand in a token, so in a method or a field name (RFC 9110, 5.6.2).
-pub(super) const TOKEN: u8 = 1 << 0;
+pub(crate) const TOKEN: u8 = 1 << 0;
 /// May stand in the path of a target: visible ASCII and everything above it, but not `?` and `#`.
-pub(super) const PATH: u8 = 1 << 1;
+pub(crate) const PATH: u8 = 1 << 1;
 /// May stand in a query: the same, and `?`.
-pub(super) const QUERY: u8 = 1 << 2;
+pub(crate) const QUERY: u8 = 1 << 2;
 /// May stand in a host name. RFC 3986, 3.2.2 allows sub-delimiters; the comma is left out, because a list of hosts is
 /// what a proxy makes of two Host fields.
 pub(super) const HOST: u8 = 1 << 3;
@@ -82,13 +82,13 @@ const fn classes_of(byte: u8) -> u8 {
 
 /// True if `byte` belongs to `class`.
 #[inline(always)]
-pub(super) fn is(byte: u8, class: u8) -> bool {
+pub(crate) fn is(byte: u8, class: u8) -> bool {
     CLASSES[byte as usize] & class != 0
 }
 
 /// The first place from `at` on whose byte does not belong to `class`; the end if all do.
 #[inline(always)]
-pub(super) fn skip(bytes: &[u8], class: u8, mut at: usize) -> usize {
+pub(crate) fn skip(bytes: &[u8], class: u8, mut at: usize) -> usize {
     while let Some(&byte) = bytes.get(at) {
         if !is(byte, class) {
             break;

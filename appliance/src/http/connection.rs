@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::http2::Offence;
 use crate::limits::{BLANK_LINES_MAX, HttpLimits, OUTPUT_BYTES_MAX};
 
 use super::body::{BodySkipper, Skipped};
@@ -59,6 +60,10 @@ pub enum Ending {
     BodyUnread,
     /// The client was refused; [`Answer::refused`] has been called with the same reason.
     Refused(Refusal),
+    /// The client broke the rules of HTTP/2; [`AnswerStream::offended`] has been called with the same reason.
+    ///
+    /// [`AnswerStream::offended`]: crate::http2::AnswerStream::offended
+    Offended(Offence),
     /// No request came in time.
     Idle,
 }

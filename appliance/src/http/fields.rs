@@ -5,13 +5,13 @@ use super::{Body, Refusal, Version, Wishes};
 
 /// What the fields of one head have said so far.
 #[derive(Default)]
-pub(super) struct Fields<'a> {
-    pub(super) host: Option<&'a [u8]>,
-    pub(super) expects_continue: bool,
-    pub(super) user_agent: Option<&'a [u8]>,
-    pub(super) referer: Option<&'a [u8]>,
-    pub(super) wishes: Wishes,
-    content_length: Option<u64>,
+pub(crate) struct Fields<'a> {
+    pub(crate) host: Option<&'a [u8]>,
+    pub(crate) expects_continue: bool,
+    pub(crate) user_agent: Option<&'a [u8]>,
+    pub(crate) referer: Option<&'a [u8]>,
+    pub(crate) wishes: Wishes,
+    pub(crate) content_length: Option<u64>,
     chunked: bool,
     close: bool,
     keep_alive: bool,
@@ -26,7 +26,7 @@ pub(super) struct Framing {
 impl<'a> Fields<'a> {
     /// Takes one field; the value has no white space at its ends.
     #[inline]
-    pub(super) fn add(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
+    pub(crate) fn add(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
         // Most fields of a browser have a length that none of ours has.
         match name.len() {
             3 if name.eq_ignore_ascii_case(b"dnt") => {

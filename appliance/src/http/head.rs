@@ -20,10 +20,10 @@ pub struct Head<'a> {
     pub path: &'a [u8],
     /// What follows the first `?` of the target, perhaps nothing; `None` without a `?`.
     pub query: Option<&'a [u8]>,
-    /// The authority of an absolute target, or else the Host field: `host` or `host:port` by its syntax, perhaps
+    /// The authority of an absolute target or of HTTP/2, or else the Host field: `host` or `host:port` by its syntax, perhaps
     /// empty, not in canonical form. `None` for HTTP/1.0 without Host.
     pub host: Option<&'a [u8]>,
-    /// HTTP/1.0 or 1.1.
+    /// The version that the request was sent with.
     pub version: Version,
     /// Whether the client is ready to send another request on this connection.
     pub keep_alive: bool,
@@ -82,6 +82,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 /// What follows the head, as far as the head says.
@@ -309,7 +311,8 @@ fn line_end(window: &[u8], at: usize) -> Result<usize, Stop> {
 }
 
 impl<'a> Method<'a> {
-    fn from_token(token: &'a [u8]) -> Self {
+    /// The method that a token names.
+    pub(crate) fn from_token(token: &'a [u8]) -> Self {
         match token {
             b"GET" => Self::Get,
             b"HEAD" => Self::Head,

@@ -4,7 +4,7 @@
 //! turned away, and the connection that puts them together.
 #![forbid(unsafe_code)]
 
-mod bytes;
+pub(crate) mod bytes;
 
 pub mod head;
 
@@ -20,5 +20,7 @@ pub mod connection;
 
 pub(crate) use bytes::find_control;
 pub use connection::{Advance, Answer, Connection, Ending, Next};
+pub(crate) use fields::Fields;
 pub use head::{Body, Head, Method, Parsed, Version, Wishes};
 pub use refusal::Refusal;
+pub(crate) use target::is_authority;

@@ -3,8 +3,8 @@
 use crate::metrics::reason::reasons;
 
 reasons! {
-    /// A reason to refuse a client. Every refusal ends the connection, because what follows on it cannot be trusted
-    /// or is not wanted; every one is counted on its own.
+    /// A reason to refuse a request. With HTTP/1 every refusal ends the connection, because what follows on it cannot be
+    /// trusted or is not wanted; with HTTP/2 it ends the stream. Every one is counted on its own.
     pub enum Refusal {
         /// More empty lines came before a request line than a sloppy client sends.
         BlankLines => "blank_lines",
@@ -30,7 +30,7 @@ reasons! {
         FieldsTooMany => "fields_too_many",
         /// The head is longer than `http.head_bytes_max`.
         HeadTooLarge => "head_too_large",
-        /// An HTTP/1.1 request has no Host.
+        /// An HTTP/1.1 request has no Host, an HTTP/2 request has neither :authority nor Host.
         HostMissing => "host_missing",
         /// A request has more than one Host.
         HostRepeated => "host_repeated",
@@ -44,12 +44,19 @@ reasons! {
         LengthAndEncoding => "length_and_encoding",
         /// A head was begun and not finished within `http.header_timeout_ms`.
         HeadSlow => "head_slow",
-        /// A chunked body broke its grammar, after its request had been answered.
+        /// A chunked body broke its grammar, or one of HTTP/2 differed from its Content-Length, after its request had been
+        /// answered.
         BodyMalformed => "body_malformed",
         /// A body went beyond `http.body_discard_bytes_max`, after its request had been answered.
         BodyTooLarge => "body_too_large",
         /// A body did not end within `http.header_timeout_ms`, after its request had been answered.
         BodySlow => "body_slow",
+        /// A pseudo-header field of an HTTP/2 request is missing, repeated, unknown, or stands behind an ordinary field.
+        PseudoField => "pseudo_field",
+        /// An HTTP/2 request has a field that speaks about the connection, as Connection or Transfer-Encoding do.
+        ConnectionField => "connection_field",
+        /// The :authority and the Host of an HTTP/2 request differ.
+        HostDiffers => "host_differs",
     }
 }
 
@@ -70,12 +77,24 @@ impl Refusal {
             | Self::HostInvalid
             | Self::ContentLength
             | Self::TransferEncoding
-            | Self::LengthAndEncoding => Some(400),
+            | Self::LengthAndEncoding
+            | Self::PseudoField
+            | Self::ConnectionField
+            | Self::HostDiffers => Some(400),
             Self::HeadSlow => Some(408),
             Self::TargetTooLong => Some(414),
             Self::FieldsTooMany | Self::HeadTooLarge => Some(431),
             Self::VersionUnsupported => Some(505),
             Self::BodyMalformed | Self::BodyTooLarge | Self::BodySlow => None,
+        }
+    }
+
+    /// The status code of the reply on an HTTP/2 stream; `None` where the stream is reset instead: a malformed request gets
+    /// no answer (RFC 9113, 8.1.1).
+    pub const fn stream_status(self) -> Option<u16> {
+        match self {
+            Self::TargetTooLong | Self::FieldsTooMany | Self::HeadTooLarge => self.status(),
+            _ => None,
         }
     }
 }

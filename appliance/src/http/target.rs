@@ -52,7 +52,7 @@ fn strip_prefix_ignoring_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [
 /// True for `host`, `host:` and `host:port` by their syntax (RFC 3986, 3.2.2), where `host` may be empty or an address
 /// in brackets. Userinfo is refused: its only use in a request is to deceive (RFC 9110, 4.2.4).
 #[inline]
-pub(super) fn is_authority(text: &[u8]) -> bool {
+pub(crate) fn is_authority(text: &[u8]) -> bool {
     let host_end = match text {
         [b'[', rest @ ..] => match rest.iter().position(|&byte| !is_address_byte(byte)) {
             Some(close) if close > 0 && rest[close] == b']' => close + 2,

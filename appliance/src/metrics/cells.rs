@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::clicks::Handed;
 use crate::http::Refusal;
+use crate::http2::Offence;
 use crate::redirect::Outcome;
 use crate::scanners::scout::Noted;
 use crate::tls::{Handshake, HandshakeFailure};
@@ -62,6 +63,7 @@ pub struct ShardCells {
     handshakes_post_quantum: Cell,
     handshake_failures: [Cell; HandshakeFailure::COUNT],
     handshakes_waiting: Cell,
+    offences: [Cell; Offence::COUNT],
     bytes_in: Cell,
     bytes_out: Cell,
     access_records: Cell,
@@ -91,6 +93,7 @@ impl ShardCells {
             handshakes_post_quantum: Cell::new(),
             handshake_failures: [const { Cell::new() }; HandshakeFailure::COUNT],
             handshakes_waiting: Cell::new(),
+            offences: [const { Cell::new() }; Offence::COUNT],
             bytes_in: Cell::new(),
             bytes_out: Cell::new(),
             access_records: Cell::new(),
@@ -185,6 +188,11 @@ impl ShardCells {
     /// TLS handshakes that waited for the next turn when the last one ended.
     pub fn handshakes_waiting(&self) -> u64 {
         self.handshakes_waiting.get()
+    }
+
+    /// Offences of HTTP/2 clients of this kind.
+    pub fn offences(&self, offence: Offence) -> u64 {
+        self.offences[offence.index()].get()
     }
 
     /// Bytes read from clients.
@@ -307,6 +315,12 @@ impl ShardCounters {
     #[inline]
     pub fn handshakes_waiting(&self, handshakes: u64) {
         self.cells.handshakes_waiting.set(handshakes);
+    }
+
+    /// An HTTP/2 client broke a rule.
+    #[inline]
+    pub fn offended(&self, offence: Offence) {
+        self.cells.offences[offence.index()].add(1);
     }
 
     /// A read from a client's socket returned so many bytes.

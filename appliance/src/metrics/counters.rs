@@ -3,6 +3,7 @@
 //! Outcomes of requests and refusals of the parser belong to `redirect` and `http`, which define them.
 
 use crate::http::{Ending, Refusal};
+use crate::http2::Offence;
 
 use super::reason::reasons;
 
@@ -44,11 +45,13 @@ reasons! {
         RequestsSpent => "requests_spent",
         /// The request was refused: ambiguous, malformed or over a bound; `carom_refusals_total` says which.
         Refused => "refused",
+        /// The client broke the rules of HTTP/2; `carom_offences_total` says which.
+        Offended => "offended",
         /// The request was answered, but its body was longer than `http.body_discard_bytes_max`.
         BodyUnread => "body_unread",
         /// No request came within `http.idle_timeout_ms`.
         IdleTimeout => "idle_timeout",
-        /// A request head or body did not arrive within `http.header_timeout_ms`.
+        /// A request head or body, or the start of HTTP/2, did not arrive within `http.header_timeout_ms`.
         HeaderTimeout => "header_timeout",
         /// The client did not take its replies within `http.write_timeout_ms`.
         WriteTimeout => "write_timeout",
@@ -77,8 +80,10 @@ impl From<Ending> for Closed {
             Ending::Drained => Self::Drained,
             Ending::BodyUnread => Self::BodyUnread,
             Ending::Idle => Self::IdleTimeout,
-            Ending::Refused(Refusal::HeadSlow | Refusal::BodySlow) => Self::HeaderTimeout,
+            Ending::Refused(Refusal::HeadSlow | Refusal::BodySlow)
+            | Ending::Offended(Offence::PrefaceSlow) => Self::HeaderTimeout,
             Ending::Refused(_) => Self::Refused,
+            Ending::Offended(_) => Self::Offended,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::access_log::writer::AccessCounts;
 use crate::build_info::{self, BuildInfo};
 use crate::control::state::{NodeState, Phase, SnapshotFacts, UnreadyReason};
 use crate::http::Refusal;
+use crate::http2::Offence;
 use crate::redirect::Outcome;
 
 /// One metric: everything a scrape and the reference say about it.
@@ -168,6 +169,15 @@ const FAMILIES: &[Family] = &[
                rise of one reason right after a change of clients or proxies points at that change.",
         labels: &[Label { name: "reason", values: Values::Closed(closed::<Refusal>) }],
         read: |scrape| each::<Refusal>(|reason| scrape.sum(|cells| cells.refusals(reason))),
+    },
+    Family {
+        name: "carom_offences_total",
+        kind: Kind::Counter,
+        help: "What HTTP/2 clients did against the rules or too often, by reason; nearly all of it ends the connection. A \
+               trickle is broken clients; a rise of a flood or a bomb is an attack, which costs its sender a connection each \
+               time and you next to nothing.",
+        labels: &[Label { name: "reason", values: Values::Closed(closed::<Offence>) }],
+        read: |scrape| each::<Offence>(|offence| scrape.sum(|cells| cells.offences(offence))),
     },
     Family {
         name: "carom_request_latency_seconds",

@@ -10,7 +10,7 @@ pub struct Location<'a> {
     destination: &'a [u8],
     query: &'a [u8],
     /// The generation that the Location of a canary ends with.
-    generation: Option<u64>,
+    generation: Digits,
 }
 
 impl<'a> Location<'a> {
@@ -23,62 +23,69 @@ impl<'a> Location<'a> {
     pub fn new(destination: &'a [u8], query: &'a [u8]) -> Option<Self> {
         let sendable = |text: &[u8]| find_control(text, 0) == text.len();
         let fine = !destination.is_empty() && sendable(destination) && sendable(query);
-        fine.then_some(Self { destination, query, generation: None })
+        fine.then_some(Self { destination, query, generation: Digits::NONE })
     }
 
     /// The location of a canary: the generation in decimal behind the destination; there is no query.
     #[inline]
     pub(super) fn of_canary(self, generation: u64) -> Self {
-        Self { query: b"", generation: Some(generation), ..self }
+        Self { query: b"", generation: Digits::of(generation), ..self }
     }
 
-    /// The most bytes that [`Location::append_to`] appends.
+    /// The most bytes that [`Location::pieces`] has.
     #[inline]
     pub(super) fn bytes_max(self) -> usize {
         self.destination.len() + 1 + self.query.len() + GENERATION_DIGITS_MAX
     }
 
-    /// Appends destination and query byte for byte: the query behind `?`, or `&` if there is a query already, and
-    /// before the `#` of a fragment.
+    /// Destination and query byte for byte, in the order in which they are sent: the query behind `?`, or `&` if there is a
+    /// query already, and before the `#` of a fragment.
     #[inline]
-    pub(super) fn append_to(self, output: &mut Vec<u8>) {
+    pub(super) fn pieces(&self) -> [&[u8]; 4] {
         if self.query.is_empty() {
-            output.extend_from_slice(self.destination);
-            if let Some(generation) = self.generation {
-                append_decimal(generation, output);
-            }
-            return;
+            return [self.destination, self.generation.as_bytes(), b"", b""];
         }
         let fragment_at = memchr(b'#', self.destination).unwrap_or(self.destination.len());
         let (before, fragment) = self.destination.split_at(fragment_at);
-        output.extend_from_slice(before);
-        match (memchr(b'?', before), before.last()) {
-            (None, _) => output.push(b'?'),
-            (Some(_), Some(b'?' | b'&')) => {}
-            (Some(_), _) => output.push(b'&'),
-        }
-        output.extend_from_slice(self.query);
-        output.extend_from_slice(fragment);
+        let mark: &[u8] = match (memchr(b'?', before), before.last()) {
+            (None, _) => b"?",
+            (Some(_), Some(b'?' | b'&')) => b"",
+            (Some(_), _) => b"&",
+        };
+        [before, mark, self.query, fragment]
     }
 }
 
 /// Digits of the greatest u64.
 const GENERATION_DIGITS_MAX: usize = 20;
 
-#[cold]
-fn append_decimal(number: u64, output: &mut Vec<u8>) {
-    let mut digits = [0; GENERATION_DIGITS_MAX];
-    let mut start = digits.len();
-    let mut rest = number;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
+/// A number in decimal, or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Digits {
+    digits: [u8; GENERATION_DIGITS_MAX],
+    start: u8,
+}
+
+impl Digits {
+    const NONE: Self = Self { digits: [0; GENERATION_DIGITS_MAX], start: GENERATION_DIGITS_MAX as u8 };
+
+    #[cold]
+    fn of(mut number: u64) -> Self {
+        let mut digits = Self::NONE;
+        loop {
+            digits.start -= 1;
+            digits.digits[usize::from(digits.start)] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return digits;
+            }
         }
     }
-    output.extend_from_slice(&digits[start..]);
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        &self.digits[self.start.into()..]
+    }
 }
 
 #[cfg(test)]
@@ -88,8 +95,7 @@ mod tests {
 
     fn check(destination: &str, query: &str, expected: Option<&str>) {
         let found = Location::new(destination.as_bytes(), query.as_bytes()).map(|location| {
-            let mut output = Vec::new();
-            location.append_to(&mut output);
+            let output = location.pieces().concat();
             assert!(output.len() <= location.bytes_max());
             String::from_utf8(output).unwrap()
         });
@@ -138,8 +144,7 @@ mod tests {
     fn the_location_of_a_canary_ends_with_the_generation() {
         for generation in [0, 7, 10, 1_234_567_890, u64::MAX] {
             let location = Location::new(b"https://a/at/", b"query").unwrap().of_canary(generation);
-            let mut output = Vec::new();
-            location.append_to(&mut output);
+            let output = location.pieces().concat();
             assert!(output.len() <= location.bytes_max());
             assert_eq!(String::from_utf8(output).unwrap(), format!("https://a/at/{generation}"));
         }
@@ -155,8 +160,7 @@ mod tests {
         ) {
             let part = |mark: &str, text: &Option<String>| text.as_ref().map_or(String::new(), |text| format!("{mark}{text}"));
             let destination = format!("https://a/{path}{}{}", part("?", &stored), part("#", &fragment));
-            let mut output = Vec::new();
-            Location::new(destination.as_bytes(), query.as_bytes()).unwrap().append_to(&mut output);
+            let output = Location::new(destination.as_bytes(), query.as_bytes()).unwrap().pieces().concat();
             // Read back by hand: the first '#' starts the fragment, the first '?' before it the query.
             let text = String::from_utf8(output).unwrap();
             let (before, found_fragment) = match text.split_once('#') {

@@ -1,6 +1,7 @@
-//! HOT: the bytes of a reply.
+//! HOT: the bytes of a reply: its fields are composed in one place, and written as HTTP/1 or HTTP/2.
 
 use crate::http::{Head, Method, Refusal, Version};
+use crate::http2::hpack::{self, Name};
 
 use super::{CacheControl, Decision, Location, Outcome};
 
@@ -16,7 +17,7 @@ pub struct Stamp<'a> {
 /// Room for everything in a reply but the Location and Server values: the longest reply takes fewer than 300 bytes.
 const FRAME_BYTES_MAX: usize = 320;
 
-/// Appends the reply to `head` that `decision` calls for. Allocates only if `output` has to grow.
+/// Appends the HTTP/1 reply to `head` that `decision` calls for. Allocates only if `output` has to grow.
 pub fn render(
     decision: &Decision<'_>,
     head: &Head<'_>,
@@ -24,22 +25,76 @@ pub fn render(
     stamp: &Stamp<'_>,
     output: &mut Vec<u8>,
 ) {
-    let Decision { outcome, status, location, cache, asked: _ } = *decision;
-    let location_bytes_max = location.map_or(0, Location::bytes_max);
-    output.reserve(FRAME_BYTES_MAX + location_bytes_max + stamp.server.len());
-
-    append_start(status, stamp, output);
-    if let Some(location) = location {
-        output.extend_from_slice(b"Location: ");
-        location.append_to(output);
-        output.extend_from_slice(b"\r\n");
+    reserve(decision, stamp, output);
+    let mut form = Http1 { output, persistence: persistence(head.version, closing) };
+    let body = compose(decision, stamp, &mut form);
+    output.extend_from_slice(b"\r\n");
+    if head.method != Method::Head {
+        output.extend_from_slice(body);
     }
-    append_cache_control(cache, output);
+}
+
+/// Appends the header block of the HTTP/2 reply to `head` that `decision` calls for, and returns the body that goes with it.
+/// Allocates only if `block` has to grow.
+pub fn render_block(
+    decision: &Decision<'_>,
+    head: &Head<'_>,
+    stamp: &Stamp<'_>,
+    block: &mut Vec<u8>,
+) -> &'static [u8] {
+    reserve(decision, stamp, block);
+    let body = compose(decision, stamp, &mut Http2 { block });
+    if head.method == Method::Head { b"" } else { body }
+}
+
+/// Appends the header block of the HTTP/2 reply to a request that was refused with `status`. It has no body.
+#[cold]
+pub fn render_refusal_block(status: u16, stamp: &Stamp<'_>, block: &mut Vec<u8>) {
+    let mut form = Http2 { block };
+    start(status, stamp, &mut form);
+    cache_control(CacheControl::NoStore, &mut form);
+    form.field(Field::ContentLength, &[b"0"]);
+}
+
+fn reserve(decision: &Decision<'_>, stamp: &Stamp<'_>, output: &mut Vec<u8>) {
+    let location_bytes_max = decision.location.map_or(0, Location::bytes_max);
+    output.reserve(FRAME_BYTES_MAX + location_bytes_max + stamp.server.len());
+}
+
+/// What a reply is written in.
+trait Form {
+    /// The status and the Date field.
+    fn start(&mut self, status: u16, date: &[u8; 29]);
+    /// A field, its value in pieces.
+    fn field(&mut self, field: Field, value: &[&[u8]]);
+    /// What is said about the connection; it stands before the fields of the body.
+    fn persistence(&mut self);
+}
+
+/// A field of a reply.
+#[derive(Clone, Copy)]
+enum Field {
+    Server,
+    Location,
+    CacheControl,
+    Allow,
+    RetryAfter,
+    ContentType,
+    ContentLength,
+}
+
+/// Every field of a reply, in one order for every version of HTTP. Returns the body.
+#[inline(always)]
+fn compose(decision: &Decision<'_>, stamp: &Stamp<'_>, form: &mut impl Form) -> &'static [u8] {
+    let Decision { outcome, status, location, cache, asked: _ } = *decision;
+    start(status, stamp, form);
+    if let Some(location) = location {
+        form.field(Field::Location, &location.pieces());
+    }
+    cache_control(cache, form);
     match outcome {
-        Outcome::Options | Outcome::MethodNotAllowed => {
-            output.extend_from_slice(b"Allow: GET, HEAD, OPTIONS\r\n");
-        }
-        Outcome::NoSnapshot => output.extend_from_slice(b"Retry-After: 1\r\n"),
+        Outcome::Options | Outcome::MethodNotAllowed => form.field(Field::Allow, &[b"GET, HEAD, OPTIONS"]),
+        Outcome::NoSnapshot => form.field(Field::RetryAfter, &[b"1"]),
         Outcome::Redirected
         | Outcome::RootRedirected
         | Outcome::MissRedirected
@@ -55,25 +110,117 @@ pub fn render(
         | Outcome::Misdirected
         | Outcome::CorruptRecord => {}
     }
-    match (closing, head.version) {
-        (true, _) => output.extend_from_slice(b"Connection: close\r\n"),
-        (false, Version::Http10) => output.extend_from_slice(b"Connection: keep-alive\r\n"),
-        (false, Version::Http11) => {}
-    }
+    form.persistence();
     let body = outcome.body().as_bytes();
     match (status, body) {
         // RFC 9110, 8.6: a 204 has no Content-Length.
-        (204, _) => output.extend_from_slice(b"\r\n"),
-        (_, b"") => output.extend_from_slice(b"Content-Length: 0\r\n\r\n"),
+        (204, _) => {}
+        (_, b"") => form.field(Field::ContentLength, &[b"0"]),
         (_, body) => {
-            output.extend_from_slice(b"Content-Type: text/plain\r\nContent-Length: ");
-            append_decimal(body.len() as u32, output);
-            output.extend_from_slice(b"\r\n\r\n");
-            if head.method != Method::Head {
-                output.extend_from_slice(body);
-            }
+            form.field(Field::ContentType, &[b"text/plain"]);
+            form.field(Field::ContentLength, &[Decimal::new(body.len() as u32).as_bytes()]);
         }
     }
+    body
+}
+
+#[inline(always)]
+fn start(status: u16, stamp: &Stamp<'_>, form: &mut impl Form) {
+    form.start(status, stamp.date);
+    if !stamp.server.is_empty() {
+        form.field(Field::Server, &[stamp.server]);
+    }
+}
+
+#[inline(always)]
+fn cache_control(cache: CacheControl, form: &mut impl Form) {
+    match cache {
+        CacheControl::NoStore => form.field(Field::CacheControl, &[b"no-store"]),
+        CacheControl::Private(max_age_s) => {
+            form.field(Field::CacheControl, &[b"private, max-age=", Decimal::new(max_age_s).as_bytes()]);
+        }
+        CacheControl::Public(max_age_s) => {
+            form.field(Field::CacheControl, &[b"public, max-age=", Decimal::new(max_age_s).as_bytes()]);
+        }
+    }
+}
+
+/// HTTP/1: lines of text.
+struct Http1<'o> {
+    output: &'o mut Vec<u8>,
+    persistence: &'static [u8],
+}
+
+impl Form for Http1<'_> {
+    #[inline(always)]
+    fn start(&mut self, status: u16, date: &[u8; 29]) {
+        self.output.extend_from_slice(status_line_and_date(status));
+        self.output.extend_from_slice(date);
+        self.output.extend_from_slice(b"\r\n");
+    }
+
+    #[inline(always)]
+    fn field(&mut self, field: Field, value: &[&[u8]]) {
+        let name: &[u8] = match field {
+            Field::Server => b"Server: ",
+            Field::Location => b"Location: ",
+            Field::CacheControl => b"Cache-Control: ",
+            Field::Allow => b"Allow: ",
+            Field::RetryAfter => b"Retry-After: ",
+            Field::ContentType => b"Content-Type: ",
+            Field::ContentLength => b"Content-Length: ",
+        };
+        self.output.extend_from_slice(name);
+        for piece in value {
+            self.output.extend_from_slice(piece);
+        }
+        self.output.extend_from_slice(b"\r\n");
+    }
+
+    #[inline(always)]
+    fn persistence(&mut self) {
+        self.output.extend_from_slice(self.persistence);
+    }
+}
+
+#[inline]
+fn persistence(version: Version, closing: bool) -> &'static [u8] {
+    match (closing, version) {
+        (true, _) => b"Connection: close\r\n",
+        (false, Version::Http10) => b"Connection: keep-alive\r\n",
+        (false, Version::Http11 | Version::Http2) => b"",
+    }
+}
+
+/// HTTP/2: a header block, which nobody has to remember anything of.
+struct Http2<'o> {
+    block: &'o mut Vec<u8>,
+}
+
+impl Form for Http2<'_> {
+    #[inline(always)]
+    fn start(&mut self, status: u16, date: &[u8; 29]) {
+        hpack::append_status(status, self.block);
+        hpack::append_field(Name::Date, &[date], self.block);
+    }
+
+    #[inline(always)]
+    fn field(&mut self, field: Field, value: &[&[u8]]) {
+        let name = match field {
+            Field::Server => Name::Server,
+            Field::Location => Name::Location,
+            Field::CacheControl => Name::CacheControl,
+            Field::Allow => Name::Allow,
+            Field::RetryAfter => Name::RetryAfter,
+            Field::ContentType => Name::ContentType,
+            Field::ContentLength => Name::ContentLength,
+        };
+        hpack::append_field(name, value, self.block);
+    }
+
+    /// A GOAWAY frame says it, never a field (RFC 9113, 8.2.2).
+    #[inline(always)]
+    fn persistence(&mut self) {}
 }
 
 /// Appends the reply to a refused request, with `Connection: close`; nothing if the refusal has no reply.
@@ -82,9 +229,12 @@ pub fn render(
 #[cold]
 pub fn render_refusal(reason: Refusal, stamp: &Stamp<'_>, output: &mut Vec<u8>) {
     if let Some(status) = reason.status() {
-        append_start(status, stamp, output);
-        append_cache_control(CacheControl::NoStore, output);
-        output.extend_from_slice(b"Connection: close\r\nContent-Length: 0\r\n\r\n");
+        let mut form = Http1 { output, persistence: persistence(Version::Http11, true) };
+        start(status, stamp, &mut form);
+        cache_control(CacheControl::NoStore, &mut form);
+        form.persistence();
+        form.field(Field::ContentLength, &[b"0"]);
+        output.extend_from_slice(b"\r\n");
     }
 }
 
@@ -92,11 +242,13 @@ pub fn render_refusal(reason: Refusal, stamp: &Stamp<'_>, output: &mut Vec<u8>) 
 #[cold]
 pub fn render_plain_on_secure(stamp: &Stamp<'_>, output: &mut Vec<u8>) {
     const TEXT: &[u8] = b"this port speaks HTTPS: write https:// before the address\n";
-    append_start(400, stamp, output);
-    append_cache_control(CacheControl::NoStore, output);
-    output.extend_from_slice(b"Connection: close\r\nContent-Type: text/plain\r\nContent-Length: ");
-    append_decimal(TEXT.len() as u32, output);
-    output.extend_from_slice(b"\r\n\r\n");
+    let mut form = Http1 { output, persistence: persistence(Version::Http11, true) };
+    start(400, stamp, &mut form);
+    cache_control(CacheControl::NoStore, &mut form);
+    form.persistence();
+    form.field(Field::ContentType, &[b"text/plain"]);
+    form.field(Field::ContentLength, &[Decimal::new(TEXT.len() as u32).as_bytes()]);
+    output.extend_from_slice(b"\r\n");
     output.extend_from_slice(TEXT);
 }
 
@@ -104,22 +256,13 @@ pub fn render_plain_on_secure(stamp: &Stamp<'_>, output: &mut Vec<u8>) {
 /// without reading a request.
 #[cold]
 pub fn render_shed(stamp: &Stamp<'_>, output: &mut Vec<u8>) {
-    append_start(503, stamp, output);
-    append_cache_control(CacheControl::NoStore, output);
-    output.extend_from_slice(b"Retry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-}
-
-/// Status line, Date and Server.
-#[inline]
-fn append_start(status: u16, stamp: &Stamp<'_>, output: &mut Vec<u8>) {
-    output.extend_from_slice(status_line_and_date(status));
-    output.extend_from_slice(stamp.date);
+    let mut form = Http1 { output, persistence: persistence(Version::Http11, true) };
+    start(503, stamp, &mut form);
+    cache_control(CacheControl::NoStore, &mut form);
+    form.field(Field::RetryAfter, &[b"1"]);
+    form.persistence();
+    form.field(Field::ContentLength, &[b"0"]);
     output.extend_from_slice(b"\r\n");
-    if !stamp.server.is_empty() {
-        output.extend_from_slice(b"Server: ");
-        output.extend_from_slice(stamp.server);
-        output.extend_from_slice(b"\r\n");
-    }
 }
 
 /// The status line up to where the date starts. An HTTP/1.0 client gets HTTP/1.1 too (RFC 9110, 2.5).
@@ -154,34 +297,29 @@ fn status_line_and_date(status: u16) -> &'static [u8] {
     }
 }
 
-#[inline]
-fn append_cache_control(cache: CacheControl, output: &mut Vec<u8>) {
-    match cache {
-        CacheControl::NoStore => output.extend_from_slice(b"Cache-Control: no-store\r\n"),
-        CacheControl::Private(max_age_s) => {
-            output.extend_from_slice(b"Cache-Control: private, max-age=");
-            append_decimal(max_age_s, output);
-            output.extend_from_slice(b"\r\n");
-        }
-        CacheControl::Public(max_age_s) => {
-            output.extend_from_slice(b"Cache-Control: public, max-age=");
-            append_decimal(max_age_s, output);
-            output.extend_from_slice(b"\r\n");
-        }
-    }
+/// A number as text.
+struct Decimal {
+    /// Ten digits hold every u32.
+    digits: [u8; 10],
+    start: usize,
 }
 
-fn append_decimal(mut number: u32, output: &mut Vec<u8>) {
-    // Ten digits hold every u32.
-    let mut digits = [b'0'; 10];
-    let mut start = digits.len() - 1;
-    loop {
-        digits[start] += (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
+impl Decimal {
+    #[inline]
+    fn new(mut number: u32) -> Self {
+        let mut decimal = Self { digits: [b'0'; 10], start: 9 };
+        loop {
+            decimal.digits[decimal.start] += (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return decimal;
+            }
+            decimal.start -= 1;
         }
-        start -= 1;
     }
-    output.extend_from_slice(&digits[start..]);
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        &self.digits[self.start..]
+    }
 }

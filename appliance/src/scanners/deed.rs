@@ -2,6 +2,7 @@
 
 use crate::config::settings::Scoring;
 use crate::http::Refusal;
+use crate::http2::Offence;
 use crate::redirect::Outcome;
 use crate::tls::HandshakeFailure;
 
@@ -59,7 +60,10 @@ impl Deed {
             | Refusal::ContentLength
             | Refusal::TransferEncoding
             | Refusal::LengthAndEncoding
-            | Refusal::BodyMalformed => Some(Self::Junk),
+            | Refusal::BodyMalformed
+            | Refusal::PseudoField
+            | Refusal::ConnectionField
+            | Refusal::HostDiffers => Some(Self::Junk),
             Refusal::TargetTooLong
             | Refusal::FieldsTooMany
             | Refusal::HeadTooLarge
@@ -83,6 +87,30 @@ impl Deed {
             | HandshakeFailure::Truncated
             | HandshakeFailure::Timeout
             | HandshakeFailure::Node => None,
+        }
+    }
+
+    /// What an HTTP/2 client did that no browser does; `None`: slow networks and full windows happen to people.
+    pub const fn of_offence(offence: Offence) -> Option<Self> {
+        match offence {
+            Offence::Preface
+            | Offence::FrameSize
+            | Offence::Frame
+            | Offence::Compression
+            | Offence::FlowControl
+            | Offence::HeaderBomb
+            | Offence::ContinuationFlood
+            | Offence::ResetFlood
+            | Offence::SettingsFlood
+            | Offence::PingFlood
+            | Offence::PriorityFlood
+            | Offence::WindowUpdateFlood
+            | Offence::EmptyFlood
+            | Offence::UnknownFlood
+            | Offence::RefusalFlood => Some(Self::Junk),
+            Offence::PrefaceSlow | Offence::StreamClosed | Offence::StreamsTooMany | Offence::WindowHeld => {
+                None
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use socket2::Socket;
 
 use crate::limits::{ACCEPTS_PER_TURN_MAX, BACKLOG};
 use crate::metrics::{Closed, Shed};
+use crate::protocol::Speech;
 use crate::redirect::{Stamp, reply};
 use crate::tls::HandshakeFailure;
 
@@ -136,7 +137,9 @@ impl Shard {
             return self.shed(socket, peer, is_secure, Shed::SourceFull);
         }
         let now = self.clock.now();
-        let mut session = Session::new(socket, peer, Some(source), &self.limits, now);
+        // What is spoken inside of TLS is agreed upon in the handshake.
+        let speech = if is_secure { Speech::Http1 } else { self.speech };
+        let mut session = Session::new(socket, peer, Some(source), speech, &self.limits, now);
         let mut deadline = session.protocol.deadline();
         if is_secure {
             let stream = self.secure.as_ref().map(|secure| secure.acceptor().stream());
@@ -172,7 +175,7 @@ impl Shard {
             Ok(bytes) => self.counters.bytes_out(bytes as u64),
             Err(_) => return,
         }
-        let session = Session::new(socket, peer, None, &self.limits, self.clock.now());
+        let session = Session::new(socket, peer, None, Speech::Http1, &self.limits, self.clock.now());
         let key = self.table.insert(session);
         self.shed_farewells += 1;
         self.say_farewell(key, None);

@@ -18,8 +18,6 @@ mod sources;
 
 mod table;
 
-mod protocol;
-
 mod session;
 
 mod accept;
@@ -46,8 +44,10 @@ use socket2::Socket;
 use crate::access_log::Sampler;
 use crate::clicks::Recorder;
 use crate::control::drain::StageCell;
+use crate::http2::Scratch;
 use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
 use crate::metrics::ShardCounters;
+use crate::protocol::Speech;
 use crate::scanners::Scout;
 use crate::snapshot::{Slot, View};
 use crate::tls::Acceptor;
@@ -67,6 +67,8 @@ pub struct Seed {
     pub index: u32,
     /// What one connection may cost.
     pub limits: HttpLimits,
+    /// What clients may speak.
+    pub speech: Speech,
     /// How many connections there may be.
     pub connections: ConnectionLimits,
     /// Shed connections that may wait for their close at the same time; at most [`SHED_FAREWELLS_MAX`].
@@ -97,6 +99,7 @@ pub struct Seed {
 struct Shard {
     index: u32,
     limits: HttpLimits,
+    speech: Speech,
     connections_max: usize,
     server: Vec<u8>,
     plain_listeners: usize,
@@ -127,6 +130,8 @@ struct Shard {
     input: Box<[u8]>,
     /// The replies to one batch of requests.
     output: Vec<u8>,
+    /// Room for the fields of one HTTP/2 request.
+    scratch: Scratch,
     /// Slots whose deadline has passed.
     expired: Vec<u32>,
 }
@@ -136,6 +141,7 @@ impl Shard {
         let Seed {
             index,
             limits,
+            speech,
             connections,
             shed_farewells_max,
             server,
@@ -155,6 +161,7 @@ impl Shard {
         let sessions_max = connections.per_shard_max + shed_farewells_max;
         Ok(Self {
             index,
+            speech,
             connections_max: connections.per_shard_max,
             server,
             plain_listeners,
@@ -180,6 +187,7 @@ impl Shard {
             sources: Sources::new(connections.per_source_max, connections.per_shard_max),
             input: vec![0; limits.head_bytes_max + READ_BYTES_MAX].into_boxed_slice(),
             output: Vec::with_capacity(OUTPUT_BYTES_MAX),
+            scratch: Scratch::new(&limits),
             expired: Vec::new(),
             limits,
         })

@@ -9,6 +9,7 @@ use crate::access_log::{AccessRecord, RequestLine, Sampler, Verdict};
 use crate::clicks::Rules;
 use crate::clicks::recorder::{Moment, Recorder};
 use crate::http::{Answer, Head, Refusal};
+use crate::http2::{AnswerStream, Offence};
 use crate::metrics::ShardCounters;
 use crate::redirect::{Decision, Stamp, decide, reply};
 use crate::scanners::{Deed, Scout};
@@ -43,26 +44,35 @@ pub(super) struct Replier<'a> {
 impl Answer for Replier<'_> {
     #[inline]
     fn answer(&mut self, head: &Head<'_>, closing: bool, output: &mut Vec<u8>) {
-        let decision = match self.snapshot {
-            _ if self.is_misdirected(head) => Decision::misdirected(),
-            Some(snapshot) => decide(head, snapshot, self.clock.unix_s()),
-            None => Decision::no_snapshot(),
-        };
-        reply::render(&decision, head, closing, &self.stamp(), output);
-        self.answered += 1;
-        self.counters.answered(decision.outcome, decision.status);
-        self.note(Deed::of(decision.outcome));
-        self.record(head, &decision);
-        let request = |rules: &Rules| Some(RequestLine::new(head, rules));
-        self.sample(Verdict::Answered(decision.outcome), decision.status, request);
+        self.conclude(head, |decision, stamp| reply::render(decision, head, closing, stamp, output));
     }
 
     #[cold]
     fn refused(&mut self, reason: Refusal, output: &mut Vec<u8>) {
         reply::render_refusal(reason, &self.stamp(), output);
-        self.counters.refused(reason);
-        self.note(Deed::of_refusal(reason));
-        self.sample(Verdict::Refused(reason), reason.status().unwrap_or(0), |_| None);
+        self.count_refusal(reason, reason.status());
+    }
+}
+
+impl AnswerStream for Replier<'_> {
+    #[inline]
+    fn answer_stream(&mut self, head: &Head<'_>, block: &mut Vec<u8>) -> &'static [u8] {
+        self.conclude(head, |decision, stamp| reply::render_block(decision, head, stamp, block))
+    }
+
+    #[cold]
+    fn refused_stream(&mut self, reason: Refusal, block: &mut Vec<u8>) {
+        let status = reason.stream_status();
+        if let Some(status) = status {
+            reply::render_refusal_block(status, &self.stamp(), block);
+        }
+        self.count_refusal(reason, status);
+    }
+
+    #[cold]
+    fn offended(&mut self, offence: Offence) {
+        self.counters.offended(offence);
+        self.note(Deed::of_offence(offence));
     }
 }
 
@@ -77,6 +87,30 @@ impl<'a> Replier<'a> {
         let (Some(names), Some(host)) = (self.names, head.host) else { return false };
         let mut buffer = [0; HOST_BYTES_MAX];
         canonical_host(host, &mut buffer).is_ok_and(|host| !names.cover(host))
+    }
+
+    /// Decides what a request gets, has it written, and counts it: the same for every version of HTTP.
+    #[inline]
+    fn conclude<T>(&mut self, head: &Head<'_>, write: impl FnOnce(&Decision<'_>, &Stamp<'_>) -> T) -> T {
+        let decision = match self.snapshot {
+            _ if self.is_misdirected(head) => Decision::misdirected(),
+            Some(snapshot) => decide(head, snapshot, self.clock.unix_s()),
+            None => Decision::no_snapshot(),
+        };
+        let written = write(&decision, &self.stamp());
+        self.answered += 1;
+        self.counters.answered(decision.outcome, decision.status);
+        self.note(Deed::of(decision.outcome));
+        self.record(head, &decision);
+        let request = |rules: &Rules| Some(RequestLine::new(head, rules));
+        self.sample(Verdict::Answered(decision.outcome), decision.status, request);
+        written
+    }
+
+    fn count_refusal(&mut self, reason: Refusal, status: Option<u16>) {
+        self.counters.refused(reason);
+        self.note(Deed::of_refusal(reason));
+        self.sample(Verdict::Refused(reason), status.unwrap_or(0), |_| None);
     }
 
     #[inline]

@@ -15,13 +15,13 @@ use rustix::net::RecvFlags;
 
 use crate::limits::{HANDSHAKES_PER_TURN, READ_BYTES_MAX, READS_PER_TURN_MAX};
 use crate::metrics::Closed;
+use crate::protocol::{Protocol, Speech};
 use crate::redirect::{Stamp, reply};
 use crate::scanners::Deed;
-use crate::tls::stream::Broken;
-use crate::tls::{Acceptor, HandshakeFailure};
+use crate::tls::stream::{Broken, Stream};
+use crate::tls::{Acceptor, Application, HandshakeFailure};
 
 use super::Shard;
-use super::protocol::Protocol;
 use super::readiness::{Interest, ReadySet};
 use super::serve::{Exchanged, send};
 use super::session::{State, Then, Unsent};
@@ -203,9 +203,14 @@ impl Shard {
         };
         if stream.opened() {
             self.counters.handshake_done(stream.handshake(), stream.is_post_quantum());
-            session.protocol = Protocol::new(stream.application(), &self.limits, self.clock.now());
+            let speech = match stream.application() {
+                Application::Http1 => Speech::Http1,
+                Application::Http2 => Speech::Http2,
+            };
+            session.protocol = Protocol::new(speech, &self.limits, self.clock.now());
             self.deadlines.set(key.slot, session.protocol.deadline());
         }
+        // Without input, too: the tickets go out, and with them what HTTP/2 has to say first.
         let exchanged =
             if stream.is_open() { self.exchange(key, kept + received.plain) } else { self.send_sealed(key) };
         if received.closed && exchanged == Exchanged::Reading {
@@ -311,21 +316,27 @@ impl Shard {
             self.counters.noted(scout.note(peer.ip(), deed, self.clock.now()));
         }
     }
+}
 
-    /// Says that nothing more comes, as TLS wants it, on a connection that is about to be closed between two requests.
-    pub(super) fn say_closing(&mut self, key: Key) {
-        let Some(session) = self.table.get_mut(key) else { return };
-        let (Some(stream), Some(Secure { sealed, .. })) = (&mut session.tls, &mut self.secure) else {
-            return;
-        };
-        sealed.clear();
-        if stream.is_open()
-            && stream.seal(&[], true, sealed).is_ok()
-            && let Ok(sent) = send(&session.socket, sealed)
-        {
-            self.counters.bytes_out(sent as u64);
-        }
+/// What goes to the socket for `plain`: over TLS the records that hold it, with `closing` also the notice that nothing more
+/// comes; else itself.
+///
+/// # Errors
+///
+/// The connection can send nothing more.
+#[cold]
+pub(super) fn seal<'a>(
+    tls: &mut Option<Box<Stream>>,
+    secure: &'a mut Option<Secure>,
+    plain: &'a [u8],
+    closing: bool,
+) -> Result<&'a [u8], Broken> {
+    let (Some(stream), Some(Secure { sealed, .. })) = (tls, secure) else { return Ok(plain) };
+    sealed.clear();
+    if closing || !plain.is_empty() {
+        stream.seal(plain, closing, sealed)?;
     }
+    Ok(sealed)
 }
 
 /// Whether the first bytes look like a request line: a method begins with capitals.

@@ -19,7 +19,7 @@ use crate::metrics::Closed;
 use super::Shard;
 use super::readiness::Interest;
 use super::replier::Replier;
-use super::secure::Secure;
+use super::secure::{Secure, seal};
 use super::session::{State, Then, Unsent, needs_farewell};
 use super::table::Key;
 
@@ -112,8 +112,8 @@ impl Shard {
             };
             let input = &self.input[start..filled];
             let advanced = catch_unwind(AssertUnwindSafe(|| {
-                let (output, now) = (&mut self.output, self.clock.now());
-                session.protocol.advance(&self.limits, input, output, &mut replier, now)
+                let (output, scratch, now) = (&mut self.output, &mut self.scratch, self.clock.now());
+                session.protocol.advance(&self.limits, input, output, scratch, &mut replier, now)
             }));
             // A request that makes us panic costs its sender the connection, and nobody else anything.
             let Ok(advanced) = advanced else {
@@ -179,6 +179,36 @@ impl Shard {
         }
     }
 
+    /// Says what the connection wants to say although nothing came.
+    #[cold]
+    pub(super) fn say_news(&mut self, key: Key) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        if !matches!(session.state, State::Open) || !session.protocol.has_news() {
+            return;
+        }
+        let kept = session.rest.len();
+        self.input[..kept].copy_from_slice(&session.rest);
+        if let Some(secure) = &mut self.secure {
+            secure.sealed.clear();
+        }
+        self.exchange(key, kept);
+    }
+
+    /// Says the last words of a session that is idle, and closes it.
+    #[cold]
+    pub(super) fn dismiss(&mut self, key: Key) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        self.output.clear();
+        session.protocol.dismiss(&mut self.output);
+        if let Ok(wire) = seal(&mut session.tls, &mut self.secure, &self.output, true)
+            && !wire.is_empty()
+            && let Ok(sent) = send(&session.socket, wire)
+        {
+            self.counters.bytes_out(sent as u64);
+        }
+        self.close(key, Closed::Drained);
+    }
+
     /// The socket may take more of what is unsent.
     #[cold]
     fn write_on(&mut self, key: Key) {
@@ -242,24 +272,24 @@ impl Shard {
                     names: session.tls.as_ref().and_then(|stream| stream.names()).map(Arc::as_ref),
                     answered: 0,
                 };
-                let Next::Close(ending) = session.protocol.expire(&mut self.output, &mut replier) else {
-                    return self.abort(key, Closed::Defect);
+                let (output, now) = (&mut self.output, self.clock.now());
+                let next = session.protocol.expire(&self.limits, output, &mut replier, now);
+                let closing = matches!(next, Next::Close(_));
+                let Ok(wire) = seal(&mut session.tls, &mut self.secure, &self.output, closing) else {
+                    return self.abort(key, Closed::TlsRecords);
                 };
-                let wire = match (&mut session.tls, &mut self.secure) {
-                    (Some(stream), Some(Secure { sealed, .. })) => {
-                        sealed.clear();
-                        if stream.seal(&self.output, true, sealed).is_err() {
-                            return self.abort(key, Closed::TlsRecords);
-                        }
-                        &*sealed
-                    }
-                    _ => &self.output,
-                };
-                if let Ok(sent) = send(&session.socket, wire) {
-                    self.counters.bytes_out(sent as u64);
-                }
+                // What the socket does not take is lost: whoever let it fill up did not answer for seconds.
+                let sent = if wire.is_empty() { Ok(0) } else { send(&session.socket, wire) };
+                let is_sent = sent == Ok(wire.len());
+                self.counters.bytes_out(sent.unwrap_or(0) as u64);
                 let rest_bytes = session.rest.len();
-                self.end(key, ending, rest_bytes);
+                match next {
+                    Next::Close(ending) => self.end(key, ending, rest_bytes),
+                    Next::Read if is_sent => {
+                        self.deadlines.set(key.slot, session.protocol.deadline());
+                    }
+                    Next::Read | Next::Flush => self.abort(key, Closed::WriteTimeout),
+                }
             }
         }
     }

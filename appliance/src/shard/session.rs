@@ -9,9 +9,9 @@ use rustix::event::epoll::EventFlags;
 use crate::http::Ending;
 use crate::limits::HttpLimits;
 use crate::metrics::Closed;
-use crate::tls::{Application, Stream};
+use crate::protocol::{Protocol, Speech};
+use crate::tls::Stream;
 
-use super::protocol::Protocol;
 use super::sources::Source;
 
 /// A connection of a shard.
@@ -79,6 +79,7 @@ impl Session {
         socket: OwnedFd,
         peer: SocketAddr,
         source: Option<Source>,
+        speech: Speech,
         limits: &HttpLimits,
         now: Instant,
     ) -> Self {
@@ -89,7 +90,7 @@ impl Session {
             watched: false,
             tls: None,
             deferred: None,
-            protocol: Protocol::new(Application::Http1, limits, now),
+            protocol: Protocol::new(speech, limits, now),
             rest: Vec::new(),
             state: State::Open,
         }
@@ -121,6 +122,10 @@ pub(super) fn needs_farewell(ending: Ending, rest_bytes: usize) -> bool {
     match ending {
         Ending::Finished => rest_bytes > 0,
         Ending::Idle => false,
-        Ending::RequestsSpent | Ending::Drained | Ending::BodyUnread | Ending::Refused(_) => true,
+        Ending::RequestsSpent
+        | Ending::Drained
+        | Ending::BodyUnread
+        | Ending::Refused(_)
+        | Ending::Offended(_) => true,
     }
 }

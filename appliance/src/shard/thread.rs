@@ -239,6 +239,7 @@ mod tests {
     use crate::control::drain::Stage;
     use crate::limits::{ConnectionLimits, HttpLimits};
     use crate::metrics::{Closed, ShardCells};
+    use crate::protocol::Speech;
     use crate::shard::listen::Bound;
 
     use super::*;
@@ -264,6 +265,7 @@ mod tests {
             index: 0,
             limits,
             connections: ConnectionLimits { per_shard_max: 16, per_source_max: 16 },
+            speech: Speech::Http1,
             shed_farewells_max: 1,
             server: Vec::new(),
             plain_listeners: 1,

@@ -56,7 +56,11 @@ impl Shard {
             self.enter(stage, now);
         }
         match stage {
-            Stage::Serving | Stage::Announced | Stage::Settling => false,
+            Stage::Serving => false,
+            Stage::Announced | Stage::Settling => {
+                self.end_some(Self::announce);
+                false
+            }
             Stage::Closing => {
                 let grace_over = self
                     .drained
@@ -103,9 +107,17 @@ impl Shard {
             // A request may be in the socket, not yet seen: then it is answered, and its reply ends the connection.
             self.serve(key, EventFlags::IN);
             if self.table.get_mut(key).is_some_and(|session| session.is_idle()) {
-                self.say_closing(key);
-                self.close(key, Closed::Drained);
+                self.dismiss(key);
             }
+        }
+    }
+
+    /// Tells the client in `slot` that the node is draining, if its protocol has a word for that, and if it has not heard.
+    fn announce(&mut self, slot: u32) {
+        let Some(key) = self.table.key_at(slot) else { return };
+        if let Some(session) = self.table.get_mut(key) {
+            session.protocol.drain();
+            self.say_news(key);
         }
     }
 }

@@ -9,11 +9,11 @@ use rustls::version::{TLS12, TLS13};
 
 use super::Store;
 use super::resolver::{Choice, Resolver};
-use super::stream::{ALPN_HTTP1, Stream};
+use super::stream::{ALPN_HTTP1, ALPN_HTTP2, Stream};
 use crate::config::settings::{Tls, TlsVersion};
 
 /// What is spoken inside of TLS, the preferred first.
-const APPLICATIONS: &[&[u8]] = &[ALPN_HTTP1];
+const APPLICATIONS: &[&[u8]] = &[ALPN_HTTP2, ALPN_HTTP1];
 
 /// Makes the streams of one shard.
 pub struct Acceptor {

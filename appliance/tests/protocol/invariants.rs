@@ -166,7 +166,7 @@ pub(crate) fn check_connection(input: &[u8], cuts: &[usize], limits: &HttpLimits
 
 fn closes_with_a_reply(ending: Option<Ending>) -> bool {
     match ending {
-        None | Some(Ending::Idle) => false,
+        None | Some(Ending::Idle | Ending::Offended(_)) => false,
         Some(Ending::Finished | Ending::RequestsSpent | Ending::Drained | Ending::BodyUnread) => true,
         Some(Ending::Refused(reason)) => reason.status().is_some(),
     }

@@ -14,6 +14,14 @@ mod head_vectors;
 
 mod connection;
 
+mod http2_support;
+
+mod http2_connection;
+
+mod http2_floods;
+
+mod http2_oracle;
+
 mod properties;
 
 mod world;

@@ -145,7 +145,7 @@ impl Header {
         let mut split = Row::default();
         let count = each_value(row, |place, value| {
             if let Some(&Some(column)) = self.columns.get(place) {
-                split.set(column, value);
+                split.put(column, value);
             }
         });
         if count == self.columns.len() {

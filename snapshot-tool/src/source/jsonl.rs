@@ -75,7 +75,7 @@ impl<'a> Visitor<'a> for ObjectReader<'_> {
                 return Err(de::Error::custom(format_args!("key '{column}' occurs twice")));
             }
             // An empty text stands for a null, so that a repeated key is noticed all the same.
-            row.set(column, value.unwrap_or_default());
+            row.put(column, value.unwrap_or_default());
         }
         Ok(row)
     }

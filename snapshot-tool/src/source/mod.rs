@@ -33,7 +33,8 @@ impl<'a> Row<'a> {
         self.0[column as usize].as_deref().filter(|value| !value.is_empty())
     }
 
-    fn set(&mut self, column: Column, value: Cow<'a, str>) {
+    /// Gives a column its value.
+    pub fn put(&mut self, column: Column, value: Cow<'a, str>) {
         self.0[column as usize] = Some(value);
     }
 }

@@ -32,7 +32,11 @@ impl Input {
         }
     }
 
-    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
             Self::File(path) => Box::new(File::open(path)?),
             Self::Stdin => Box::new(io::stdin()),

@@ -62,7 +62,7 @@ fn configuration(directory: &Path, snapshot: &Path, listen: &str) -> String {
     format!(
         "version = 1\n\
          [node]\nname = \"bench\"\nstate_dir = {state:?}\n\
-         [listen]\nhttp = [{listen:?}]\nshards = 1\n\
+         [listen]\nhttp = [{listen:?}]\nhttp2_prior_knowledge = true\nshards = 1\n\
          [snapshot]\npath = {snapshot:?}\npoll_interval_ms = 0\n\
          [http]\nrequests_per_connection_max = 1000000000\n\
          [guard]\nmode = \"off\"\n\

@@ -121,6 +121,11 @@ const NEEDS: &[Need] = &[
         purposes: &[Purpose::Test],
         reason: "the NATS server with JetStream that the cases about clicks ship to",
     },
+    Need {
+        package: "nghttp2-client",
+        purposes: &[Purpose::Test, Purpose::Bench],
+        reason: "nghttp and h2load, clients of HTTP/2",
+    },
     Need { package: "nftables", purposes: &[Purpose::Bench], reason: "peer of the guard's benchmark" },
     Need { package: "nginx-light", purposes: &[Purpose::Bench], reason: "peer of the HTTP benchmark" },
     Need { package: "openssl", purposes: &[Purpose::Test], reason: "a TLS client that nobody here wrote" },

@@ -22,6 +22,8 @@ pub(super) const HAPROXY: &str = "HAProxy, map file";
 pub(super) struct Peer {
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
+    /// Where it understands HTTP/2 in clear text.
+    pub(super) http2: SocketAddr,
     pub(super) process: Process,
 }
 
@@ -38,10 +40,10 @@ impl Programs<'_> {
         links.write_snapshot(&snapshot, 1)?;
         let (process, address) =
             node::start(self.carom, self.directory, &snapshot, SERVER_CPU).context("cannot start carom")?;
-        let mut peers = vec![Peer { name: CAROM, address, process }];
+        let mut peers = vec![Peer { name: CAROM, address, http2: address, process }];
         let rows = rows(links)?;
         for (name, program, prepare) in [
-            (NGINX, "nginx", nginx as fn(&Path, &Rows, u16) -> Result<Command>),
+            (NGINX, "nginx", nginx as fn(&Path, &Rows, Ports) -> Result<Command>),
             (HAPROXY, "haproxy", haproxy),
         ] {
             let Some(version) = version(program) else {
@@ -49,24 +51,32 @@ impl Programs<'_> {
                 continue;
             };
             report.note(format!("{name}: {version}"));
-            let port = free_port()?;
-            let address = SocketAddr::from(([127, 0, 0, 1], port));
-            let command = prepare(self.directory, &rows, port)?;
+            let ports = Ports { http1: free_port()?, http2: free_port()? };
+            let [address, http2] =
+                [ports.http1, ports.http2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+            let command = prepare(self.directory, &rows, ports)?;
             let said = self.directory.join(format!("{program}.log"));
             let mut process = Process::start(&command, SERVER_CPU, &said)?;
             process
                 .wait_until(|| TcpStream::connect(address).is_ok())
                 .with_context(|| format!("cannot start {program}"))?;
-            peers.push(Peer { name, address, process });
+            peers.push(Peer { name, address, http2, process });
         }
         Ok(peers)
     }
 }
 
+/// The ports of a peer, because none of them tells the versions apart by the first bytes.
+#[derive(Clone, Copy)]
+struct Ports {
+    http1: u16,
+    http2: u16,
+}
+
 /// Codes and destinations.
 type Rows = Vec<(String, String)>;
 
-fn nginx(directory: &Path, rows: &Rows, port: u16) -> Result<Command> {
+fn nginx(directory: &Path, rows: &Rows, ports: Ports) -> Result<Command> {
     let mut map = String::new();
     for (code, destination) in rows {
         ensure!(!destination.contains(['"', '$', '\\']), "{destination:?} cannot be said in nginx's map");
@@ -82,11 +92,14 @@ fn nginx(directory: &Path, rows: &Rows, port: u16) -> Result<Command> {
          \x20 uwsgi_temp_path {directory};\n  scgi_temp_path {directory};\n\
          \x20 map_hash_max_size 262144;\n  map_hash_bucket_size 256;\n\
          \x20 map $host$uri $destination {{ include {directory}/nginx.map; }}\n\
-         \x20 server {{\n    listen 127.0.0.1:{port} backlog=4096;\n    server_name {HOST};\n\
+         \x20 server {{\n    listen 127.0.0.1:{http1} backlog=4096;\n\
+         \x20   listen 127.0.0.1:{http2} http2 backlog=4096;\n    server_name {HOST};\n\
          \x20   add_header Cache-Control \"private, max-age=90\" always;\n\
          \x20   location / {{\n      if ($destination = '') {{ return 404; }}\n      return 302 $destination;\n    }}\n\
          \x20 }}\n}}\n",
         directory = directory.display(),
+        http1 = ports.http1,
+        http2 = ports.http2,
     );
     let mut command = Command::new("nginx");
     command.arg("-e").arg(directory.join("nginx.log")).arg("-c").arg(write(
@@ -97,7 +110,7 @@ fn nginx(directory: &Path, rows: &Rows, port: u16) -> Result<Command> {
     Ok(command)
 }
 
-fn haproxy(directory: &Path, rows: &Rows, port: u16) -> Result<Command> {
+fn haproxy(directory: &Path, rows: &Rows, ports: Ports) -> Result<Command> {
     let mut map = String::new();
     for (code, destination) in rows {
         writeln!(map, "{HOST}/{code} {destination}")?;
@@ -106,12 +119,15 @@ fn haproxy(directory: &Path, rows: &Rows, port: u16) -> Result<Command> {
     let configuration = format!(
         "global\n  nbthread 1\n  maxconn 4096\n\
          defaults\n  mode http\n  timeout client 60s\n  timeout connect 5s\n  timeout server 60s\n\
-         frontend redirect\n  bind 127.0.0.1:{port} backlog 4096\n\
+         frontend redirect\n  bind 127.0.0.1:{http1} backlog 4096\n\
+         \x20 bind 127.0.0.1:{http2} backlog 4096 proto h2\n\
          \x20 http-request redirect code 302 location %[base,map_str({map})] ignore-empty\n\
          \x20 http-request return status 404\n\
          \x20 http-after-response set-header Date %[date,http_date]\n\
          \x20 http-after-response set-header Cache-Control \"private, max-age=90\"\n",
         map = map.display(),
+        http1 = ports.http1,
+        http2 = ports.http2,
     );
     let mut command = Command::new("haproxy");
     command.arg("-db").arg("-f").arg(write(directory, "haproxy.cfg", &configuration)?);
