@@ -157,6 +157,10 @@ fn a_guard_that_fails_its_own_test_swaps_no_lists_and_says_so_in_vitals_and_read
     let (blind, now) = (["0"; 8], "255");
     let rest = [now; 4].into_iter().chain(["0"; 4]);
     damage(&bench, &blind.into_iter().chain(rest).collect::<Vec<_>>());
+    bench.serves(SCANNERS);
+    eventually(SOON, "the program says itself that it is blind", || {
+        node.log().contains("no policy of version").then_some(()).ok_or_else(|| node.log())
+    });
     fs::write(&deny, "192.0.2.66\n2001:db8:66::/48\n").unwrap();
     node.reload();
     let failure = eventually(SOON, "the failure is stated", || {
