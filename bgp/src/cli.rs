@@ -10,7 +10,7 @@ mod check;
 
 mod probe_namespace;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -178,7 +178,11 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 /// Logs go to standard error, where systemd reads them; RUST_LOG sets what is logged.
 fn start_log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
 }
 
 /// Writes to standard output; a reader that has seen enough is no error.

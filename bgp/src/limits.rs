@@ -136,6 +136,9 @@ pub const AUDIT_WAITING_MAX: usize = 1000;
 /// Time that routers get to choose anew after an announcement was lowered, before another node's path proves that it is there:
 /// 0.6 ms were measured, and a loaded router takes longer. Two nodes that fall at once would else each count on the other.
 pub const ROUTERS_CHOOSE: Duration = Duration::from_millis(20);
+/// Age at which the sight of another node's path proves nothing any more: BIRD is asked every 2 ms while somebody waits for it, and
+/// every reading leads to a decision at once, so that only a sighting from before something happened is older.
+pub const SIGHTING_AGE_MAX: Duration = Duration::from_millis(250);
 /// How often the heartbeat of the lease is written.
 pub const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Longest drill and freeze, in seconds.

@@ -1,8 +1,14 @@
 //! The lab itself: routes that BIRD announces reach the kernels of routers, and clicks follow them.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lab::topology::{Bfd, Clicks, Daemon, Lab, Plan, RouteWatch, Shape, VIP4};
+use lab::network::Namespace;
+use lab::process::run;
+use lab::topology::{Bfd, Clicks, Daemon, Lab, Plan, RouteWatch, Shape, VIP4, sweep};
 use lab::{Domains, Row, SOON, eventually};
 
 use crate::anycast::{HOST, clicks, until_paths};
@@ -92,4 +98,46 @@ fn frr_and_gobgp_learn_what_bird_announces_and_lose_what_it_withdraws() {
         lab.node("a1").bird.ask("enable \"vip_*\"");
         until_paths(&lab, 0, &["a1"]);
     }
+}
+
+#[test]
+fn bird_takes_the_configuration_that_the_sidecar_prints_as_an_example() {
+    let Some(mut lab) = Lab::build(&Plan::of(Shape::Single)) else { return };
+    let node = lab.node("a1");
+    let config = node.write_sidecar_configuration();
+    let part = |name: &str| {
+        let said = node.command(&["bird-config", "--part", name]);
+        assert_eq!(said.code, Some(0), "{}", said.errors);
+        said.output
+    };
+    let services = config.with_file_name("carom-services.conf");
+    fs::write(node.state_file(), part("state")).unwrap();
+    fs::write(&services, part("services")).unwrap();
+    let example = part("example").replace("/etc/bird/carom-services.conf", &services.to_string_lossy());
+    assert!(
+        example.contains("watchdog timeout") && example.contains("bfd on") && example.contains("password")
+    );
+    let file = config.with_file_name("example.conf");
+    // What an operator must decide about is commented out; with it BIRD takes the file as well.
+    fs::write(&file, example.replace("# password", "password")).unwrap();
+    let said = run(Path::new("/usr/sbin/bird"), [OsStr::new("-p"), OsStr::new("-c"), file.as_os_str()]);
+    assert_eq!(said.code, Some(0), "{}{}", said.output, said.errors);
+}
+
+#[test]
+fn what_a_run_that_was_killed_left_behind_is_swept_and_what_a_living_one_has_is_not() {
+    let Some(own) = Namespace::new() else { return lab::here::not_run("network namespaces are not allowed") };
+    // A process that has ended, and whose number nobody has again yet.
+    let mut dead = Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let left = format!("carom-{}-0", dead.id());
+    let ip = |arguments: &[&str]| Command::new("ip").args(arguments).output().unwrap();
+    assert!(ip(&["netns", "add", &left]).status.success());
+    let mut orphan = Command::new("ip").args(["netns", "exec", &left, "sleep", "600"]).spawn().unwrap();
+    let inside = || !ip(&["netns", "pids", &left]).stdout.is_empty();
+    eventually(SOON, "a process is inside", inside);
+    sweep::sweep();
+    assert!(!Path::new("/run/netns").join(&left).exists(), "the namespace is still there");
+    eventually(SOON, "its process has ended", || orphan.try_wait().unwrap());
+    assert!(Path::new("/run/netns").join(own.name()).exists(), "a namespace of this run was taken away");
 }

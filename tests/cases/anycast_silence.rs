@@ -1,7 +1,8 @@
 //! What happens when one of the programs says nothing more: sidecar and BIRD killed, stopped, started again.
 
+use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::topology::{Plan, Shape, VIP4, VIP6};
 use lab::wait::throughout;
@@ -59,6 +60,38 @@ fn a_sidecar_that_is_killed_at_any_step_of_a_change_leaves_a_state_that_the_next
 }
 
 #[test]
+fn every_state_that_a_death_within_a_change_can_leave_is_completed() {
+    let Some(mut lab) = start(&Plan::of(Shape::Pair), |_| {}) else { return };
+    let node = lab.node("a1");
+    let normal = fs::read(node.state_file()).unwrap();
+    command(node, &["withdraw", "--force"]);
+    let withdrawn = fs::read(node.state_file()).unwrap();
+    command(node, &["undrain"]);
+    until_all(&lab);
+    // The file comes first, then BIRD, one command after the other: dead before, between, or behind any of them.
+    for (file, v4, v6) in [
+        (&withdrawn, "enable", "enable"),
+        (&withdrawn, "disable", "enable"),
+        (&withdrawn, "disable", "disable"),
+        (&normal, "disable", "disable"),
+        (&normal, "enable", "disable"),
+    ] {
+        let node = lab.node("a1");
+        node.kill_sidecar();
+        fs::write(node.state_file(), file).unwrap();
+        node.bird.ask(&format!("{v4} \"vip_web_v4_*\""));
+        node.bird.ask(&format!("{v6} \"vip_web_v6_*\""));
+        node.start_sidecar();
+        until_all(&lab);
+        let node = lab.node("a1");
+        eventually(SOON, "the file says so too", || {
+            let found = fs::read(node.state_file()).unwrap();
+            if found == normal { Ok(()) } else { Err(String::from_utf8_lossy(&found).into_owned()) }
+        });
+    }
+}
+
+#[test]
 fn a_sidecar_that_says_nothing_for_its_lease_has_its_node_lowered_to_graceful_shutdown() {
     let Some(mut lab) = start(&Plan::of(Shape::Pair), |node| node.set("lease", "lease_s", 5)) else { return };
     let node = lab.node("a1");
@@ -103,6 +136,24 @@ fn a_bird_that_hangs_is_left_by_bfd_and_taken_up_again() {
     lab.node("a1").bird.signal(Signal::CONT);
     until_all(&lab);
     eventually(SOON, "the sidecar is back", || lab.nodes[0].status()["bird"]["reached"] == true);
+}
+
+#[test]
+fn a_bird_that_hangs_without_bfd_is_left_when_the_hold_time_has_passed() {
+    let plan = Plan { bfd: lab::topology::Bfd::Off, ..Plan::of(Shape::Pair) };
+    let Some(mut lab) = start(&plan, |_| {}) else { return };
+    let began = Instant::now();
+    lab.node("a1").bird.signal(Signal::STOP);
+    eventually(SOON, "the sidecar alarms", || {
+        let status = lab.nodes[0].status();
+        let alarms = status["alarms"].to_string();
+        if alarms.contains("BIRD does not answer") { Ok(()) } else { Err(alarms) }
+    });
+    until_paths(&lab, 0, &["a2"]);
+    // The hold time of the lab is 9 s, and the last word came up to 3 s before the fault.
+    assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
+    lab.node("a1").bird.signal(Signal::CONT);
+    until_all(&lab);
 }
 
 #[test]

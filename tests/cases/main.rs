@@ -60,6 +60,10 @@ mod anycast_silence;
 
 mod anycast_operators;
 
+mod anycast_rules;
+
+mod anycast_probes;
+
 mod anycast_neighbours;
 
 mod tool;

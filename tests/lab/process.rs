@@ -52,6 +52,12 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Whether it was stopped by a signal.
+    pub fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    }
+
     /// Lowers its limit of descriptors while it runs.
     pub fn limit_descriptors(&mut self, descriptors: u64) {
         let limit = Rlimit { current: Some(descriptors), maximum: Some(descriptors) };

@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 
 fn dispatch(chore: &Chore, workspace: &Workspace) -> anyhow::Result<Verdict> {
     match chore {
-        Chore::Setup(options) => setup::run(options),
+        Chore::Setup(options) => setup::run(options, workspace),
         Chore::Demo(options) => demo::run(options, workspace),
         Chore::Lab(options) => lab::run(options, workspace),
         Chore::Test(options) => test::run(options, workspace),

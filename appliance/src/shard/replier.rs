@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use snapshot_format::{HOST_BYTES_MAX, Mapping, Snapshot, canonical_host};
+use snapshot_format::{CANARY_HOST, HOST_BYTES_MAX, Mapping, Snapshot, canonical_host};
 
 use crate::access_log::{AccessRecord, RequestLine, Sampler, Verdict};
 use crate::clicks::Rules;
@@ -86,7 +86,9 @@ impl<'a> Replier<'a> {
     fn is_misdirected(&self, head: &Head<'_>) -> bool {
         let (Some(names), Some(host)) = (self.names, head.host) else { return false };
         let mut buffer = [0; HOST_BYTES_MAX];
-        canonical_host(host, &mut buffer).is_ok_and(|host| !names.cover(host))
+        // No certificate covers the reserved host of the canaries, which are asked for on every listener.
+        canonical_host(host, &mut buffer)
+            .is_ok_and(|host| !names.cover(host) && host != CANARY_HOST.as_bytes())
     }
 
     /// Decides what a request gets, has it written, and counts it: the same for every version of HTTP.

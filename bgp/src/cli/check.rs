@@ -117,8 +117,8 @@ async fn look(settings: &Settings) -> Vec<Finding> {
 async fn look_at_canaries(settings: &Settings, source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     for plan in checks::plan(settings) {
-        let Some((address, link)) = plan.canary else { continue };
-        let seen = canary::ask(address, &link, &settings.probe, source, &Lateness::default()).await;
+        let Some(target) = plan.canary else { continue };
+        let seen = canary::ask(&target, &settings.probe, source, &Lateness::default()).await;
         findings.push(match seen.outcome {
             Outcome::Right(_) => ok(plan.name),
             Outcome::Failed(why) | Outcome::Wrong(why) => bad(

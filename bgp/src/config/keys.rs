@@ -19,6 +19,12 @@ use crate::limits::{
     STATUS, SUPPRESS_MAX_S, SUSPECT_INTERVAL_MS, TEXT_BYTES_MAX, VIPS_MAX, WINDOW, WITHDRAWALS_PER_MINUTE,
 };
 
+const HTTPS_NAME: TextRule = TextRule {
+    bytes_max: 253,
+    alphabet: " that is the name of a host",
+    allows: |text| text.is_empty() || rustls::pki_types::DnsName::try_from(text).is_ok(),
+};
+
 const NODE_NAME: TextRule = TextRule {
     bytes_max: 255,
     alphabet: " without control characters",
@@ -189,6 +195,11 @@ section! {
         vips: Vec<IpAddr>, Entries { min: 1, max: VIPS_MAX };
         /// TCP ports on which each canary is asked for, by plain HTTP.
         ports: Vec<u16> = [80], Entries { min: 1, max: PORTS_MAX };
+        /// TCP ports on which each canary is asked for by HTTPS, too. A handshake that fails is no answer.
+        https_ports: Vec<u16> = [], Entries { min: 0, max: PORTS_MAX };
+        /// Host that is named in those handshakes: one that carom has a certificate for. Empty: none is named, and
+        /// `tls.default_certificate` of carom answers. Which certificate comes is not judged: only whether canaries are right.
+        https_name: String = "", HTTPS_NAME;
         /// Whether ill health in one family takes the other down, too.
         couple_families: bool = false, ();
         /// Copies of the own AS in the path of the prepended rung.

@@ -154,6 +154,10 @@ pub struct Service {
     pub vips: Vec<IpAddr>,
     /// At least one.
     pub ports: Vec<u16>,
+    /// Those on which canaries are asked for over TLS; may be none.
+    pub https_ports: Vec<u16>,
+    /// The host that handshakes name; `None`: none.
+    pub https_name: Option<String>,
     /// Whether ill health in one family counts in the other.
     pub couple_families: bool,
     /// Copies of the own AS on the prepended rung.

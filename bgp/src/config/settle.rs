@@ -101,7 +101,17 @@ fn settle_damper(keys: &DamperKeys) -> Damper {
 }
 
 fn settle_service(keys: ServiceKeys, canaries: Vec<CanaryKeys>) -> Service {
-    let ServiceKeys { name, vips, ports, couple_families, prepends, addresses_on_lo, lines: _ } = keys;
+    let ServiceKeys {
+        name,
+        vips,
+        ports,
+        https_ports,
+        https_name,
+        couple_families,
+        prepends,
+        addresses_on_lo,
+        lines: _,
+    } = keys;
     let canaries = canaries.into_iter().map(|CanaryKeys { host, path, status, location, lines: _ }| Canary {
         host,
         path,
@@ -112,7 +122,17 @@ fn settle_service(keys: ServiceKeys, canaries: Vec<CanaryKeys>) -> Service {
     if canaries.is_empty() {
         canaries.push(Canary::built_in());
     }
-    Service { name, vips, ports, couple_families, prepends: narrow(prepends), addresses_on_lo, canaries }
+    Service {
+        name,
+        vips,
+        ports,
+        https_ports,
+        https_name: (!https_name.is_empty()).then_some(https_name),
+        couple_families,
+        prepends: narrow(prepends),
+        addresses_on_lo,
+        canaries,
+    }
 }
 
 fn contradictions(file: &File, reader: &mut Reader) {
@@ -181,7 +201,16 @@ fn contradictions(file: &File, reader: &mut Reader) {
     }
     let (mut names, mut vips, mut checks) = (BTreeSet::new(), BTreeSet::new(), 0);
     for (service, canaries) in services {
-        let ServiceKeys { name, vips: own, ports, lines, .. } = service;
+        let ServiceKeys { name, vips: own, ports, https_ports, lines, .. } = service;
+        if let Some(port) = https_ports.iter().find(|port| ports.contains(port)) {
+            reader.complain(
+                lines.of("https_ports"),
+                "service.https_ports",
+                port.to_string(),
+                "a port speaks HTTP or HTTPS",
+                "remove it from ports or from https_ports",
+            );
+        }
         if !names.insert(name) && !name.is_empty() {
             reader.complain(
                 lines.of("name"),
@@ -210,7 +239,7 @@ fn contradictions(file: &File, reader: &mut Reader) {
                 "remove some",
             );
         }
-        checks += own.len() * ports.len() * canaries.len().max(1);
+        checks += own.len() * (ports.len() + https_ports.len()) * canaries.len().max(1);
     }
     if checks > CHECKS_MAX {
         let found = format!("{checks} checks (addresses × ports × canaries)");

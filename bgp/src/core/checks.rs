@@ -1,6 +1,6 @@
 //! What is checked on a node: every canary on every address and port, and what the node says about itself.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::health::VITAL_CHECKS;
 use super::track::Track;
@@ -16,8 +16,23 @@ pub struct CheckPlan {
     /// The announcement that it speaks for; `None`: all of them.
     pub announcement: Option<usize>,
     /// What is asked for; `None`: it comes from vitals.
-    pub canary: Option<(SocketAddr, Canary)>,
+    pub canary: Option<Target>,
 }
+
+/// A canary and where it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// Over TLS, and which host the handshake names; `None`: in clear text.
+    pub tls: Option<Sni>,
+    /// What is asked for.
+    pub canary: Canary,
+}
+
+/// The host that a handshake names, if it names one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sni(pub Option<String>);
 
 impl CheckPlan {
     pub(super) fn announcement_name(&self, tracks: &[Track]) -> String {
@@ -34,12 +49,16 @@ pub fn plan(settings: &Settings) -> Vec<CheckPlan> {
             let own = announcements
                 .iter()
                 .position(|other| other.service == service.name && other.family == Family::of(*vip));
-            for port in &service.ports {
-                let address = SocketAddr::new(*vip, *port);
+            let plain = service.ports.iter().map(|port| (*port, None));
+            let secure =
+                service.https_ports.iter().map(|port| (*port, Some(Sni(service.https_name.clone()))));
+            for (port, tls) in plain.chain(secure) {
+                let address = SocketAddr::new(*vip, port);
+                let scheme = if tls.is_some() { "https" } else { "http" };
                 plans.extend(service.canaries.iter().map(|canary| CheckPlan {
-                    name: format!("canary http://{}{} at {}", canary.host, canary.path, shown(*vip, *port)),
+                    name: format!("canary {scheme}://{}{} at {address}", canary.host, canary.path),
                     announcement: own,
-                    canary: Some((address, canary.clone())),
+                    canary: Some(Target { address, tls: tls.clone(), canary: canary.clone() }),
                 }));
             }
         }
@@ -52,8 +71,4 @@ pub fn plan(settings: &Settings) -> Vec<CheckPlan> {
         }));
     }
     plans
-}
-
-fn shown(vip: IpAddr, port: u16) -> String {
-    SocketAddr::new(vip, port).to_string()
 }

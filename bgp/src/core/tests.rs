@@ -94,6 +94,13 @@ impl Bench {
         (0..3).for_each(|track| self.core.take_others(track, others, at(self.ms)));
     }
 
+    /// Routers have chosen anew, and lead to another node.
+    fn see_another_node(&mut self) {
+        self.pass(ROUTERS_CHOOSE.as_millis() as u64);
+        self.others(Others::Seen);
+        self.pass(1);
+    }
+
     fn fail(&mut self, check: usize) {
         (0..2).for_each(|_| self.see(check, Outcome::Failed("refused".into())));
         self.pass(1);
@@ -215,6 +222,33 @@ fn a_withdrawal_waits_on_the_graceful_rung_for_another_node() {
 }
 
 #[test]
+fn an_old_sight_of_another_node_lets_no_operator_withdraw() {
+    // Seen just before the command, and 20 ms too early after it: routers may still lead to whoever leaves at the same time.
+    let mut bench = Bench::well();
+    bench.others(Others::Seen);
+    bench.order(&Change::Withdraw { scope: all(), force: false, for_s: None }).unwrap();
+    bench.others(Others::Seen);
+    bench.pass(10_000);
+    assert_eq!(bench.core.wanted(), [Rung::Graceful; 3]);
+    bench.others(Others::Seen);
+    bench.pass(1);
+    assert_eq!(bench.core.wanted(), [Rung::Withdrawn; 3]);
+
+    // A drain has been low for long, and what was seen while it waited for quiet is too old when it is quiet.
+    let mut bench = Bench::well();
+    bench.order(&Change::Drain { scope: all(), force: false, for_s: None }).unwrap();
+    bench.see_another_node();
+    for _ in 0..200 {
+        bench.vitals(|_| {});
+        bench.pass(100);
+    }
+    assert_eq!(bench.core.wanted(), [Rung::Graceful; 3]);
+    bench.others(Others::Seen);
+    bench.pass(1);
+    assert_eq!(bench.core.wanted(), [Rung::Withdrawn; 3]);
+}
+
+#[test]
 fn a_forced_withdrawal_of_one_family_is_one_step() {
     let mut bench = Bench::well();
     let scope = Scope { services: vec!["web".into()], family: Some(Family::V6) };
@@ -234,6 +268,7 @@ fn a_drain_waits_for_quiet_or_its_deadline() {
         while bench.core.wanted()[0] != Rung::Withdrawn {
             requests += if busy { 10 } else { 0 };
             bench.vitals(|vitals| vitals.shards[0].requests = requests);
+            bench.others(Others::Seen);
             bench.pass(100);
             assert!(bench.ms - began < 20_000, "never drained");
         }
@@ -261,9 +296,8 @@ fn our_own_probes_do_not_keep_a_node_from_being_quiet() {
 #[test]
 fn a_drill_returns_by_itself_also_after_a_restart_of_the_sidecar() {
     let mut bench = Bench::well();
-    bench.others(Others::Seen);
     bench.order(&Change::Drill { scope: all(), for_s: 600, force: false }).unwrap();
-    bench.pass(1);
+    bench.see_another_node();
     assert_eq!(bench.core.wanted(), [Rung::Withdrawn; 3]);
     let kept = bench.core.take_changed_intents().unwrap();
     let mut again = Bench::of(TEXT, kept);
@@ -280,9 +314,8 @@ fn a_drill_returns_by_itself_also_after_a_restart_of_the_sidecar() {
 #[test]
 fn a_drill_is_broken_off_when_nobody_else_announces_any_more() {
     let mut bench = Bench::well();
-    bench.others(Others::Seen);
     bench.order(&Change::Drill { scope: all(), for_s: 600, force: false }).unwrap();
-    bench.pass(1);
+    bench.see_another_node();
     bench.others(Others::Unseen);
     bench.pass(1000);
     assert_eq!(bench.core.wanted(), [Rung::Withdrawn; 3]);

@@ -8,7 +8,7 @@ use crate::damper::Budget;
 use crate::intent::{Freeze, Intent, Kept, Wish};
 use crate::judge::Standing;
 use crate::ladder::{Ladder, Others, Phase};
-use crate::limits::ROUTERS_CHOOSE;
+use crate::limits::{ROUTERS_CHOOSE, SIGHTING_AGE_MAX};
 
 use super::Event;
 
@@ -202,10 +202,18 @@ impl Track {
         }
     }
 
+    /// Whether another node announces, as far as an operator's withdrawal may count on it: learned when this announcement was low
+    /// for long enough that routers have chosen anew, and just now. Two nodes that are drained at once have each seen the other.
+    fn others_are_proven(&self, now: Moment) -> bool {
+        self.others == Others::Seen
+            && self.wanted <= Rung::Graceful
+            && self.others_at >= self.since + ROUTERS_CHOOSE
+            && now.since(self.others_at) <= SIGHTING_AGE_MAX
+    }
+
     /// The highest rung that operators allow.
     fn ceiling(&mut self, quiet: Option<bool>, settings: &Settings, now: Moment) -> Rung {
-        // What was learned before the announcement was lowered proves another node as well as what came after.
-        let proven = self.others == Others::Seen;
+        let proven = self.others_are_proven(now);
         let Some(intent) = &mut self.intent else { return Rung::Normal };
         let Intent { wish, began, until: _, force, actor: _, reason: _, down_since, waiting_for } = intent;
         waiting_for.clear();

@@ -4,26 +4,24 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
 use super::http::{self, Answer, NoAnswer};
 use super::lateness::Lateness;
+use super::secure;
 use super::source::Source;
 use crate::config::settings::{Canary, Match, Probe};
+use crate::core::checks::{Sni, Target};
 use crate::core::health::Seen;
 use crate::judge::Outcome;
 
 /// Asks once.
-pub async fn ask(
-    address: SocketAddr,
-    canary: &Canary,
-    rules: &Probe,
-    source: &Source,
-    lateness: &Lateness,
-) -> Seen {
+pub async fn ask(target: &Target, rules: &Probe, source: &Source, lateness: &Lateness) -> Seen {
+    let Target { address, tls, canary } = target;
     let began = Instant::now();
     let deadline = began + rules.timeout;
-    let outcome = timeout_at(deadline, exchange(address, canary, source)).await;
+    let outcome = timeout_at(deadline, exchange(*address, tls.as_ref(), canary, source)).await;
     let took = began.elapsed();
     let starved =
         lateness.during(began, Instant::now()).filter(|late| *late > rules.late_max).or_else(|| {
@@ -38,6 +36,7 @@ pub async fn ask(
             return failed(format!("connection refused at {address}"));
         }
         Ok(Err(Trouble::Connect(error))) => failed(format!("cannot connect to {address}: {error}")),
+        Ok(Err(Trouble::Handshake(error))) => failed(format!("no handshake of TLS: {error}")),
         Ok(Err(Trouble::NoAnswer(error))) => failed(error.to_string()),
         Ok(Ok(answer)) => judge(&answer, canary, took),
     };
@@ -55,10 +54,16 @@ enum Trouble {
     /// No descriptor, no port: nothing that the node could help.
     Ours(io::Error),
     Connect(io::Error),
+    Handshake(io::Error),
     NoAnswer(NoAnswer),
 }
 
-async fn exchange(address: SocketAddr, canary: &Canary, source: &Source) -> Result<Answer, Trouble> {
+async fn exchange(
+    address: SocketAddr,
+    tls: Option<&Sni>,
+    canary: &Canary,
+    source: &Source,
+) -> Result<Answer, Trouble> {
     let socket = source.socket(address).await.map_err(Trouble::Ours)?;
     let mut stream = socket.connect(address).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory => {
@@ -70,8 +75,21 @@ async fn exchange(address: SocketAddr, canary: &Canary, source: &Source) -> Resu
     })?;
     // The request is one segment; waiting to fill it would be measured.
     let _ = stream.set_nodelay(true);
-    http::send(&mut stream, &canary.host, &canary.path, false).await.map_err(Trouble::NoAnswer)?;
-    http::receive(&mut stream, &mut Vec::new()).await.map_err(Trouble::NoAnswer)
+    match tls {
+        None => converse(&mut stream, canary).await,
+        Some(sni) => {
+            let stream = secure::handshake(stream, address.ip(), sni).await;
+            converse(&mut stream.map_err(Trouble::Handshake)?, canary).await
+        }
+    }
+}
+
+async fn converse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    canary: &Canary,
+) -> Result<Answer, Trouble> {
+    http::send(stream, &canary.host, &canary.path, false).await.map_err(Trouble::NoAnswer)?;
+    http::receive(stream, &mut Vec::new()).await.map_err(Trouble::NoAnswer)
 }
 
 /// What an answer means. A redirect to anywhere else is wrong; any other status means that the node does not redirect.

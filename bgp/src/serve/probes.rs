@@ -36,7 +36,7 @@ pub(super) fn start(
     let canaries = plans.iter().enumerate().filter_map(|(check, plan)| Some((check, plan.canary.clone()?)));
     let count = plans.iter().filter(|plan| plan.canary.is_some()).count().max(1);
     let paces: Vec<_> = canaries
-        .map(|(check, (address, canary))| {
+        .map(|(check, target)| {
             let pace = Arc::new(Pace::default());
             let (settings, source, lateness) = (settings.clone(), source.clone(), lateness.clone());
             let (facts, own) = (facts.clone(), pace.clone());
@@ -52,7 +52,7 @@ pub(super) fn start(
                         () = own.soon.notified() => tokio::time::sleep(settings.probe.suspect_interval).await,
                     }
                     next = Instant::now() + settings.probe.interval;
-                    let seen = canary::ask(address, &canary, &settings.probe, &source, &lateness).await;
+                    let seen = canary::ask(&target, &settings.probe, &source, &lateness).await;
                     if facts.send(Fact::Seen { check, seen }).await.is_err() {
                         return;
                     }

@@ -83,20 +83,30 @@ impl AnycastNode {
 
     /// Whether one of its addresses towards the router is this one.
     pub fn has_address(&self, address: &str) -> bool {
-        let Uplink { link, .. } = self.uplink;
         // FRR prefers the address that every interface makes for itself.
         if let Some(local) = address.parse().ok().filter(Ipv6Addr::is_unicast_link_local) {
             let all = self.space.within(|| fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap());
             let hex: String = local.octets().iter().map(|byte| format!("{byte:02x}")).collect();
             return all.lines().any(|line| line.starts_with(&hex));
         }
-        [link.ipv4(2).to_string(), link.ipv6(2).to_string()].iter().any(|own| own == address)
+        self.addresses().iter().any(|own| own == address)
     }
 
     /// The router's addresses on the cable to this node.
     pub fn router_addresses(&self) -> [String; 2] {
         let Uplink { link, .. } = self.uplink;
         [link.ipv4(1).to_string(), link.ipv6(1).to_string()]
+    }
+
+    /// Its own addresses on that cable.
+    pub fn addresses(&self) -> [String; 2] {
+        let Uplink { link, .. } = self.uplink;
+        [link.ipv4(2).to_string(), link.ipv6(2).to_string()]
+    }
+
+    /// The autonomous system of its router.
+    pub fn router_asn(&self) -> u32 {
+        self.uplink.router_asn
     }
 
     /// Its autonomous system.
@@ -216,11 +226,18 @@ impl AnycastNode {
     /// Starts the sidecar and waits until it says that it is ready.
     #[track_caller]
     pub fn start_sidecar(&mut self) {
+        self.start_sidecar_with(&[], &[]);
+    }
+
+    /// The same with more arguments and variables.
+    #[track_caller]
+    pub fn start_sidecar_with(&mut self, arguments: &[&str], variables: &[(&str, &str)]) {
         let config = self.write_sidecar_configuration();
         let ready = self.directory.join("sidecar-ready.json");
         let _ = fs::remove_file(&ready);
         let mut command = Command::new(binaries::carom_bgp());
         command.arg("serve").arg("--config").arg(config).arg("--ready-file").arg(&ready);
+        command.args(arguments).envs(variables.iter().copied());
         let (space, directory) = (&self.space, self.directory.clone());
         let mut process = space.within(move || Process::start(&mut command, "carom-bgp", &directory));
         eventually(SOON, &format!("the sidecar of {} is ready", self.name), || {

@@ -46,6 +46,12 @@ pub(crate) struct Options {
     /// 100 million links too: needs 20 GiB of memory and 40 GB of disk, and takes a quarter of an hour
     #[arg(long)]
     full: bool,
+    /// Rounds of each case of failover; 20 unless told, 5 when quick
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=200))]
+    runs: Option<u16>,
+    /// Measure only these parts of failover; what was measured earlier stays in its report
+    #[arg(long, value_enum, value_name = "PART")]
+    part: Vec<failover::Part>,
     /// Write the reports of this run into one more file
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
@@ -87,7 +93,7 @@ type Measure<'m> = dyn Fn() -> Result<Vec<Report>> + 'm;
 
 pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     if options.subject == Subject::Failover && options.quick {
-        return run_quick_failover(workspace);
+        return run_quick_failover(options, workspace);
     }
     if options.subject == Subject::Guard && options.quick {
         return run_quick_guard(workspace);
@@ -118,7 +124,7 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     ];
     let mut reports = Vec::new();
     if options.subject == Subject::Failover {
-        let report = failover::run(effort.full, &binaries)?;
+        let report = failover(options, workspace, &binaries, &directory)?;
         report.publish(&directory)?;
         reports.push(report);
     }
@@ -145,8 +151,14 @@ fn write_json(reports: &[Report], path: &Path) -> Result<()> {
     fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A few rounds with programs as tests build them: what is measured is probes, timers and BIRD, which that hardly changes.
-fn run_quick_failover(workspace: &Workspace) -> Result<Verdict> {
+fn failover(options: &Options, workspace: &Workspace, binaries: &Path, directory: &Path) -> Result<Report> {
+    let runs = options.runs.map_or(if options.quick { 5 } else { 20 }, usize::from);
+    let tool = || setup::python_program(&workspace.target()?, setup::ANYCAST_HEALTHCHECKER);
+    failover::run(runs, &options.part, binaries, directory, &tool)
+}
+
+/// With programs as tests build them: what is measured is probes, timers and BIRD, which that hardly changes.
+fn run_quick_failover(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     setup::prepare(&[Purpose::Bench, Purpose::Lab]);
     let packages = ["carom", "carom-bgp", "snapshot-tool"].into_iter().flat_map(|name| ["--package", name]);
     if !succeeds(&mut workspace.cargo(["build"].into_iter().chain(packages)))? {
@@ -154,7 +166,7 @@ fn run_quick_failover(workspace: &Workspace) -> Result<Verdict> {
     }
     let directory = workspace.target()?.join("bench");
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    failover::run(false, &workspace.binaries(Profile::Dev)?)?.publish(&directory)?;
+    failover(options, workspace, &workspace.binaries(Profile::Dev)?, &directory)?.publish(&directory)?;
     Ok(Verdict::Passed)
 }
 

@@ -5,10 +5,13 @@ use std::fmt;
 
 use anyhow::Result;
 
-use crate::workspace::{NotRun, Verdict};
+use crate::workspace::{NotRun, Verdict, Workspace};
 
 mod kernel;
 mod packages;
+mod python;
+
+pub(crate) use python::{ANYCAST_HEALTHCHECKER, program as python_program};
 
 /// Install what the chores need, from Debian's packages, and say what and why.
 ///
@@ -66,8 +69,8 @@ const NEEDS: &[Need] = &[
     },
     Need {
         package: "curl",
-        purposes: &[Purpose::Demo, Purpose::Test],
-        reason: "runs the lines that the demo prints",
+        purposes: &[Purpose::Demo, Purpose::Test, Purpose::Bench],
+        reason: "runs the lines that the demo prints, and asks for the health checks of peers",
     },
     Need {
         package: "dirb",
@@ -83,6 +86,11 @@ const NEEDS: &[Need] = &[
         package: "exabgp",
         purposes: &[Purpose::Bench],
         reason: "its health check is a peer of the failover benchmark",
+    },
+    Need {
+        package: "faketime",
+        purposes: &[Purpose::Test],
+        reason: "lets the wall clock of the sidecar jump while it runs",
     },
     Need {
         package: "frr",
@@ -135,6 +143,11 @@ const NEEDS: &[Need] = &[
         reason: "an HTTP client that others wrote, and frames that no socket would send",
     },
     Need {
+        package: "python3-venv",
+        purposes: &[Purpose::Bench],
+        reason: "the environment of anycast-healthchecker, a peer of the failover benchmark",
+    },
+    Need {
         package: "rust-web-src",
         purposes: &[Purpose::Ebpf],
         reason: "the sources of core, compiled for the kernel",
@@ -152,10 +165,17 @@ const NEEDS: &[Need] = &[
     Need { package: "wrk", purposes: &[Purpose::Bench], reason: "load generator of the HTTP benchmark" },
 ];
 
-pub(crate) fn run(options: &Options) -> Result<Verdict> {
+pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     let all = [Purpose::Demo, Purpose::Test, Purpose::Fuzz, Purpose::Bench, Purpose::Ebpf, Purpose::Lab];
     let purposes = if options.purposes.is_empty() { &all[..] } else { &options.purposes };
-    Ok(Verdict::passed_if(prepare(purposes).is_empty()))
+    let mut complete = prepare(purposes).is_empty();
+    if purposes.contains(&Purpose::Bench)
+        && let Err(error) = python_program(&workspace.target()?, ANYCAST_HEALTHCHECKER)
+    {
+        println!("set-up: left out anycast-healthchecker: {error:#}");
+        complete = false;
+    }
+    Ok(Verdict::passed_if(complete))
 }
 
 /// Brings the machine to where the purposes can be served, and returns what had to be left out.
