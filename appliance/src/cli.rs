@@ -1,6 +1,6 @@
 //! The command line of `carom`: what it accepts, and what each subcommand does.
 //!
-//! Modules in reading order: the findings of `check`, what they are found from, the guard, recorded clicks, certificates, and the log that `serve` writes.
+//! Modules in reading order: the findings of `check`, what they are found from, the guard, recorded clicks, certificates, the log that `serve` writes, and upgrades.
 
 pub mod check;
 
@@ -13,6 +13,8 @@ mod clicks;
 mod certs;
 
 mod log;
+
+mod upgrade;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -39,7 +41,8 @@ Examples:
   carom serve                                          answer until SIGTERM
   curl -i -H 'Host: go.example' http://localhost/code  click
 
-Signals of a serving node: SIGHUP looks for a new snapshot and for certificates, and opens the access log again; SIGTERM and SIGINT drain.
+Signals of a serving node: SIGHUP looks for a new snapshot and for certificates, and opens the access log again; SIGUSR2 starts a
+successor and hands over to it; SIGTERM and SIGINT drain.
 Exit status: 0 all well, 1 an error that was named, 2 a mistake on the command line.";
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +58,22 @@ enum Command {
         /// which ports the system chose.
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
+        /// Take over from the node that serves with the same node.state_dir: without a refused connection, and only when this one is
+        /// ready.
+        ///
+        /// That node gives its listening sockets, serves until this process does, and then drains. If there is none, this process
+        /// starts by itself. `carom upgrade` and SIGUSR2 start a successor with this flag.
+        #[arg(long)]
+        take_over: bool,
+    },
+    /// Let the serving node start the program anew, under the same arguments, and hand over to it without a lost connection.
+    #[command(after_help = upgrade::EXAMPLES)]
+    Upgrade {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Write one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Name every problem of configuration, snapshot and machine, and how to fix it; start nothing.
     #[command(after_help = CHECK_EXAMPLES)]
@@ -109,6 +128,7 @@ Examples:
   carom serve --config carom.toml
   carom serve --config test.toml --ready-file /run/carom/ready.json &
   kill -HUP $PID     look for a new snapshot now
+  kill -USR2 $PID    start the program anew, and hand over to it without a lost connection
   kill -TERM $PID    drain: unready, no new connections, open ones end, exit";
 
 const CHECK_EXAMPLES: &str = "\
@@ -126,7 +146,10 @@ Examples:
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve { config, ready_file } => serve(&config.path, ready_file.as_deref()),
+        Command::Serve { config, ready_file, take_over } => {
+            serve(&config.path, ready_file.as_deref(), take_over)
+        }
+        Command::Upgrade { config, json } => upgrade::run(&config.path, json),
         Command::Check { config, json } => check::run(&config.path, json),
         Command::Guard(args) => guard::run(args),
         Command::Clicks(args) => clicks::run(args),
@@ -142,10 +165,10 @@ pub fn run() -> ExitCode {
     })
 }
 
-fn serve(config: &Path, ready_file: Option<&Path>) -> anyhow::Result<ExitCode> {
+fn serve(config: &Path, ready_file: Option<&Path>, take_over: bool) -> anyhow::Result<ExitCode> {
     let settings = config::load(config)?;
     log::start(settings.log);
-    boot::serve(settings, ready_file)?;
+    boot::serve(settings, ready_file, take_over)?;
     Ok(ExitCode::SUCCESS)
 }
 

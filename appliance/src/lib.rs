@@ -37,6 +37,8 @@ pub mod guard;
 
 pub mod control;
 
+pub mod handover;
+
 pub mod boot;
 
 pub mod cli;

@@ -344,6 +344,30 @@ pub const DRAIN_SETTLE: Duration = Duration::from_millis(300);
 pub const DRAIN_IDLE_GRACE: Duration = Duration::from_millis(1_000);
 /// How long a drain waits for shards to end after they closed everything; a shard that hangs ends with the process.
 pub const DRAIN_ABORT: Duration = Duration::from_millis(2_000);
+/// Bytes of one message between a node and its successor: a thousand listeners fit.
+pub const HANDOVER_MESSAGE_BYTES_MAX: usize = 131_072;
+/// Descriptors in one message of a hand-over; the kernel takes 253.
+pub const HANDOVER_DESCRIPTORS_PER_MESSAGE: usize = 64;
+/// Successors and operators that wait for the one that is being served.
+pub const HANDOVER_BACKLOG: i32 = 8;
+/// How long either side of a hand-over waits for what should come at once; a snapshot that is just being copied may be in the way.
+pub const HANDOVER_ANSWER: Duration = Duration::from_secs(40);
+/// How long the node waits for its thread of snapshots to come to rest before a hand-over.
+pub const HANDOVER_HOLD: Duration = Duration::from_secs(30);
+/// How long a successor may take to be ready: it proves a snapshot of many gigabytes.
+pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(600);
+/// How often a node that waits for a successor looks whether that one lives, and whether it is to end itself.
+pub const HANDOVER_GLANCE: Duration = Duration::from_millis(200);
+/// How long a node that keeps serving after a failed hand-over waits for its guard.
+pub const RECLAIM_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a successor that failed may take to end before it is killed.
+pub const CHILD_END: Duration = Duration::from_secs(5);
+/// How long `carom upgrade` waits for the end of an upgrade.
+pub const UPGRADE_ANSWER: Duration = Duration::from_secs(700);
+/// Bytes of a shard's ring of clicks in a process that took over: it holds what comes until its predecessor has ended and left the spool.
+pub const CLICK_RING_BYTES_TAKEN_OVER: usize = 32 << 20;
+/// How often a spool that cannot be opened after a hand-over is tried again.
+pub const CLICK_SPOOL_RETRY: Duration = Duration::from_secs(1);
 /// Descriptors that stay free of connections: for snapshots, the admin listener, logs.
 pub const DESCRIPTORS_RESERVED: u64 = 32;
 /// Descriptors that a shard needs for itself: rings, event counters, its ready set, glommio's threads.

@@ -117,6 +117,7 @@ fn a_full_disk_stops_no_withdrawal() {
             return lab::here::not_run("a small file system cannot be mounted");
         };
         mounts.push(mounted);
+        node.set("bird", "state_file", format!("{:?}", node.sidecar_state().join("bird-state.conf")));
         node.publish(
             &lab::Domains::default(),
             &[lab::Row::new(crate::anycast::HOST, "a", "https://a.test/")],
@@ -128,8 +129,17 @@ fn a_full_disk_stops_no_withdrawal() {
     let _ = fs::write(&filler, vec![1_u8; 1 << 20]);
     lab.node("a1").kill_carom();
     until_paths(&lab, 0, &["a2"]);
+    let alarms = lab.node("a1").status()["alarms"].to_string();
+    assert!(alarms.contains("bird-state.conf"), "{alarms}");
     lab.node("a1").start_carom();
     until_all(&lab);
+    // With room again the file says what is announced.
+    lab.node("a1").kill_carom();
+    until_paths(&lab, 0, &["a2"]);
     fs::remove_file(filler).unwrap();
+    eventually(SOON, "the file is written", || {
+        let text = fs::read_to_string(lab.nodes[0].state_file()).unwrap();
+        if text.contains("CAROM_WEB_V4_GRACEFUL = 1") { Ok(()) } else { Err(text) }
+    });
     drop(lab);
 }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use lab::topology::{Lab, Plan, Shape, VIP4, VIP6};
+use lab::topology::{AnycastNode, Lab, Plan, Shape, VIP4, VIP6};
 use lab::wait::throughout;
 use lab::{SOON, eventually};
 use rustix::process::Signal;
@@ -65,7 +65,7 @@ fn a_dry_run_decides_and_tells_but_commands_nothing() {
 #[test]
 fn a_node_that_is_well_again_begins_on_the_prepended_rung() {
     // The other one never is on that rung: else both of them would be, and equal.
-    let configure = |node: &mut lab::topology::AnycastNode| {
+    let configure = |node: &mut AnycastNode| {
         if node.name == "a1" {
             node.set("damper", "prepended_ms", 3_000);
         }
@@ -84,8 +84,7 @@ fn a_node_that_is_well_again_begins_on_the_prepended_rung() {
 #[test]
 fn families_fall_apart_or_together_as_the_service_says() {
     for (coupled, with_v4) in [(false, &["a1", "a2"][..]), (true, &["a2"])] {
-        let configure =
-            |node: &mut lab::topology::AnycastNode| node.set("service", "couple_families", coupled);
+        let configure = |node: &mut AnycastNode| node.set("service", "couple_families", coupled);
         let Some(lab) = start(&Plan::of(Shape::Pair), configure) else { return };
         lab.nodes[0].space.ip(&["address", "del", &format!("{VIP6}/128"), "dev", "lo"]);
         eventually(SOON, "IPv6 leaves the node", || lab.paths(0, VIP6) == ["a2"]);
@@ -230,4 +229,59 @@ fn metrics_and_status_say_what_is_wanted_commanded_reported_and_exported() {
     for part in ["web/v4", "web/v6", "prepended", "weight by uid"] {
         assert!(said.output.contains(part), "{part}: {}", said.output);
     }
+}
+
+#[test]
+fn more_withdrawals_in_a_minute_than_allowed_stay_on_the_graceful_rung_and_alarm() {
+    let configure = |node: &mut AnycastNode| node.set("damper", "withdrawals_per_minute_max", 1);
+    let Some(mut lab) = start(&Plan::of(Shape::Pair), configure) else { return };
+    lab.node("a1").kill_carom();
+    until_paths(&lab, 0, &["a2"]);
+    eventually(SOON, "one family is withdrawn, and the other one alarms", || {
+        let status = lab.nodes[0].status();
+        let mut rungs: Vec<_> =
+            (0..2).map(|at| status["announcements"][at]["reported"].to_string()).collect();
+        rungs.sort();
+        let alarmed = status["alarms"].to_string().contains("TOO MANY WITHDRAWALS");
+        if rungs == ["\"graceful\"", "\"withdrawn\""] && alarmed {
+            Ok(())
+        } else {
+            Err(format!("{status:#}"))
+        }
+    });
+    let marked = [VIP4, VIP6].iter().filter(|vip| lab.routers[0].told(vip).contains("(65535,0)")).count();
+    assert_eq!(marked, 1, "the router sees one path that is being shut down");
+}
+
+#[test]
+fn a_node_that_falls_too_often_stays_away_until_it_has_been_well_or_an_operator_says_otherwise() {
+    let configure = |node: &mut AnycastNode| {
+        // Two falls are too many; by itself it would be back after minutes.
+        node.set("damper", "suppress", 1_500);
+        node.set("damper", "half_life_s", 300);
+    };
+    let Some(mut lab) = start(&Plan::of(Shape::Pair), configure) else { return };
+    lab.node("a1").kill_carom();
+    until_paths(&lab, 0, &["a2"]);
+    lab.node("a1").start_carom();
+    until_all(&lab);
+    lab.node("a1").kill_carom();
+    until_paths(&lab, 0, &["a2"]);
+    lab.node("a1").start_carom();
+    eventually(SOON, "it is well, and suppressed", || {
+        let status = lab.nodes[0].status();
+        let one = &status["announcements"][0];
+        if one["verdict"] == "good" && one["phase"] == "suppressed" {
+            Ok(())
+        } else {
+            Err(format!("{one:#}"))
+        }
+    });
+    throughout(Duration::from_secs(1), || {
+        for vip in [VIP4, VIP6] {
+            assert_eq!(lab.paths(0, vip), ["a2"]);
+        }
+    });
+    command(lab.node("a1"), &["announce"]);
+    until_all(&lab);
 }

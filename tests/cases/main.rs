@@ -50,6 +50,12 @@ mod tls_certificates;
 
 mod tls_tickets;
 
+mod upgrade;
+
+mod upgrade_failures;
+
+mod upgrade_sockets;
+
 mod http2_tls;
 
 mod anycast_lab;

@@ -28,7 +28,7 @@ pub struct Node {
 impl Node {
     /// Waits until `process` has written its ready file.
     #[track_caller]
-    pub(crate) fn ready(mut process: Process, ready_file: &Path) -> Self {
+    pub fn ready(mut process: Process, ready_file: &Path) -> Self {
         let text = eventually(SOON, "the node writes its ready file", || {
             if let Some(status) = process.ended() {
                 panic!("the node ended while it started: {status}\n{}", process.errors());
@@ -44,6 +44,18 @@ impl Node {
         let (http, https) = (addresses("http"), addresses("https"));
         let admin = Admin::at(ready["admin"].as_str().expect("admin is a text"));
         Self { process, http, https, admin }
+    }
+
+    /// The node that follows this one after an upgrade, when it is ready.
+    #[track_caller]
+    pub fn successor(&self, ready_file: &Path) -> Self {
+        let id = eventually(SOON, "the successor writes its ready file", || {
+            let text = fs::read_to_string(ready_file).ok()?;
+            let ready: serde_json::Value = serde_json::from_str(&text).expect("the ready file is JSON");
+            let id = ready["pid"].as_u64().expect("a process has a number") as u32;
+            (id != self.id()).then_some(id)
+        });
+        Self::ready(self.process.successor(id), ready_file)
     }
 
     /// Its process.

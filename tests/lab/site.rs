@@ -41,7 +41,8 @@ pub struct Site {
     settings: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     descriptors_max: Option<u64>,
     nobody: Option<Nobody>,
-    failpoints: bool,
+    program: Option<TempDir>,
+    environment: Vec<(String, String)>,
     staged: AtomicU64,
 }
 
@@ -64,7 +65,8 @@ impl Site {
             settings: BTreeMap::new(),
             descriptors_max: None,
             nobody: None,
-            failpoints: false,
+            program: None,
+            environment: Vec::new(),
             staged: AtomicU64::new(0),
         };
         site.set("node", "name", r#""lab""#)
@@ -125,8 +127,9 @@ impl Site {
 
     /// With a node that fails where [`Self::fail`] says.
     pub fn with_failpoints(self) -> Self {
-        fs::create_dir(self.failpoints()).unwrap();
-        Self { failpoints: true, ..self }
+        let directory = self.failpoints();
+        fs::create_dir(&directory).unwrap();
+        self.environment("CAROM_FAILPOINTS", directory.to_str().unwrap())
     }
 
     /// Makes the node fail at a place that has a name, or no more. Needs a site [with failpoints](Self::with_failpoints).
@@ -137,6 +140,45 @@ impl Site {
 
     fn failpoints(&self) -> PathBuf {
         self.path().join("failpoints")
+    }
+
+    /// With a program that can be replaced: a link to the binary, by which the node is started.
+    pub fn with_program(self) -> Self {
+        let program = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(binaries::carom(), program.path().join("carom")).unwrap();
+        Self { program: Some(program), ..self }
+    }
+
+    /// Where that link is.
+    pub fn program(&self) -> PathBuf {
+        self.program.as_ref().map_or_else(binaries::carom, |directory| directory.path().join("carom"))
+    }
+
+    /// Replaces the program by a shell script, which may start the binary as `$CAROM`.
+    pub fn replace_program(&self, script: &str) {
+        let path = self.program();
+        let text = format!("#!/bin/sh\nCAROM='{}'\n{script}\n", binaries::carom().display());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Makes the program the binary again.
+    pub fn restore_program(&self) {
+        fs::remove_file(self.program()).unwrap();
+        std::os::unix::fs::symlink(binaries::carom(), self.program()).unwrap();
+    }
+
+    /// With a variable in the environment of its nodes.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Asks the node that serves here to be upgraded, and waits for what comes of it.
+    pub fn upgrade(&self) -> Finished {
+        let configuration = self.write_configuration();
+        run(&binaries::carom(), ["upgrade".as_ref(), "--config".as_ref(), configuration.as_os_str()])
     }
 
     /// The directory.
@@ -206,10 +248,8 @@ impl Site {
         // A node that was killed leaves its ready file behind.
         let _ = fs::remove_file(&ready_file);
         let mut command = self.command();
-        if self.failpoints {
-            command.env("CAROM_FAILPOINTS", self.failpoints());
-        }
         command.arg("serve").arg("--config").arg(configuration).arg("--ready-file").arg(ready_file);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Process::start(&mut command, "carom", self.path())
     }
 
@@ -222,7 +262,7 @@ impl Site {
         };
         let nobody = NOBODY.to_string();
         match (self.descriptors_max, &self.nobody) {
-            (None, None) => Command::new(binaries::carom()),
+            (None, None) => Command::new(self.program()),
             (Some(descriptors), _) => {
                 let script = format!(r#"ulimit -n {descriptors} && exec "$0" "$@""#);
                 limited("sh", &["-c", &script], binaries::carom())

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// The file; it is removed when this is dropped.
+/// The file; it is removed when this is dropped, unless it is another process's by then.
 pub(super) struct ReadyFile(PathBuf);
 
 #[derive(Serialize)]
@@ -17,6 +17,12 @@ struct Content<'a> {
     https: &'a [SocketAddr],
     admin: &'a str,
     generation: u64,
+}
+
+/// What tells whose file it is.
+#[derive(Deserialize)]
+struct Owner {
+    pid: u32,
 }
 
 impl ReadyFile {
@@ -48,8 +54,11 @@ impl ReadyFile {
 
 impl Drop for ReadyFile {
     fn drop(&mut self) {
-        // Somebody may have cleaned up before us.
-        let _ = fs::remove_file(&self.0);
+        // Somebody may have cleaned up before us, or a successor has written its own.
+        let pid = fs::read(&self.0).ok().and_then(|text| serde_json::from_slice::<Owner>(&text).ok());
+        if pid.is_some_and(|owner| owner.pid == std::process::id()) {
+            let _ = fs::remove_file(&self.0);
+        }
     }
 }
 
@@ -87,6 +96,16 @@ mod tests {
         ReadyFile::remove_stale(&path);
         assert!(!path.exists());
         ReadyFile::remove_stale(&path);
+    }
+
+    #[test]
+    fn the_file_of_a_successor_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ready.json");
+        let file = ReadyFile::write(&path, &[], &[], "", 1).unwrap();
+        fs::write(&path, r#"{"pid": 1, "http": []}"#).unwrap();
+        drop(file);
+        assert!(path.exists());
     }
 
     #[test]

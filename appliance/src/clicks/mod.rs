@@ -38,6 +38,30 @@ use recorder::Pressure;
 use ship::Shipper;
 use writer::{Ran, Writer};
 
+/// The rings of the shards, before the spool is open.
+pub struct Rings {
+    rings: Vec<Consumer<u8>>,
+    pressure: Arc<Pressure>,
+}
+
+impl Rings {
+    /// Makes one recorder per shard, each with a ring of `ring_bytes`.
+    pub fn new(
+        settings: &settings::Clicks,
+        ring_bytes: usize,
+        rules: &Arc<Rules>,
+        shards: usize,
+    ) -> (Self, Vec<Recorder>) {
+        let pressure = Arc::new(Pressure::default());
+        let (producers, rings): (Vec<_>, Vec<_>) = (0..shards).map(|_| RingBuffer::new(ring_bytes)).unzip();
+        let recorders = producers
+            .into_iter()
+            .map(|ring| Recorder::new(ring, settings.sample_every, Arc::clone(rules), Arc::clone(&pressure)))
+            .collect();
+        (Self { rings, pressure }, recorders)
+    }
+}
+
 /// An open spool and the rings that lead to it, before the shards run.
 pub struct Prepared {
     settings: settings::Clicks,
@@ -60,18 +84,27 @@ pub struct ClickLog {
 }
 
 impl Prepared {
-    /// Opens the spool, counts what the last end left unfinished, and makes one recorder per shard.
+    /// Opens the spool and counts what the last end left unfinished. If it cannot, the rings come back with the error.
     ///
     /// # Errors
     ///
     /// The spool cannot be opened: the message names the directory.
     pub fn open(
         settings: settings::Clicks,
-        rules: &Arc<Rules>,
         privacy: Arc<Privacy>,
         node: &str,
-        shards: usize,
-    ) -> io::Result<(Self, Vec<Recorder>)> {
+        rings: Rings,
+    ) -> Result<Self, (io::Error, Rings)> {
+        match Self::open_spool(&settings, node) {
+            Ok((spool, base, torn_bytes)) => {
+                let Rings { rings, pressure } = rings;
+                Ok(Self { settings, node: node.into(), spool, base, torn_bytes, rings, pressure, privacy })
+            }
+            Err(error) => Err((error, rings)),
+        }
+    }
+
+    fn open_spool(settings: &settings::Clicks, node: &str) -> io::Result<(Spool, Tally, u64)> {
         let directory: PathBuf = settings.spool.directory.clone();
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
@@ -90,18 +123,7 @@ impl Prepared {
         }
         base.append(&directory).map_err(named)?;
         let base = Tally { run, run_written: 0, ..base };
-        let pressure = Arc::new(Pressure::default());
-        let (producers, rings): (Vec<_>, Vec<_>) =
-            (0..shards).map(|_| RingBuffer::new(settings.ring_bytes)).unzip();
-        let recorders = producers
-            .into_iter()
-            .map(|ring| Recorder::new(ring, settings.sample_every, Arc::clone(rules), Arc::clone(&pressure)))
-            .collect();
-        let torn_bytes = found.torn_bytes;
-        Ok((
-            Self { settings, node: node.into(), spool, base, torn_bytes, rings, pressure, privacy },
-            recorders,
-        ))
+        Ok((spool, base, found.torn_bytes))
     }
 
     /// Starts the threads. `cells` are those of the shards that got the recorders.

@@ -9,8 +9,11 @@
 //!    reply; idle ones are closed after [`DRAIN_IDLE_GRACE`]. A shard ends when it has none.
 //! 4. [`Stage::Aborting`], `drain.deadline_ms` after stage 2 began: connections that are still open are reset.
 //! 5. The process exits with status 0, or 1 if the drain began because a shard died.
+//!
+//! Listeners that another process took over (`handover`) are left alone in stages 1 to 3: it serves them already.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::settings;
@@ -38,12 +41,16 @@ pub enum Stage {
 
 /// The stage as the control thread sets it and shards read it ten times a second.
 #[derive(Debug, Default)]
-pub struct StageCell(AtomicU8);
+pub struct StageCell {
+    stage: AtomicU8,
+    handed_over: OnceLock<Vec<bool>>,
+    shared: AtomicBool,
+}
 
 impl StageCell {
     /// The stage now.
     pub fn get(&self) -> Stage {
-        match self.0.load(Ordering::Acquire) {
+        match self.stage.load(Ordering::Acquire) {
             0 => Stage::Serving,
             1 => Stage::Announced,
             2 => Stage::Settling,
@@ -54,7 +61,28 @@ impl StageCell {
 
     /// Moves forward to `stage`; one that lies behind changes nothing.
     pub fn enter(&self, stage: Stage) {
-        self.0.fetch_max(stage as u8, Ordering::AcqRel);
+        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
+    }
+
+    /// From [`Stage::Announced`] on, leaves the listeners of these addresses to another process, which holds them too: nothing that
+    /// would change the sockets is done to them. Only the first call counts, and only before the drain.
+    pub fn hand_over(&self, taken: Vec<bool>) {
+        let _ = self.handed_over.set(taken);
+    }
+
+    /// Says whether a predecessor still accepts from the listeners too.
+    pub fn share_listeners(&self, shared: bool) {
+        self.shared.store(shared, Ordering::Release);
+    }
+
+    /// True while a predecessor accepts from the listeners too: then nothing may be done to them that it would feel.
+    pub fn shares_listeners(&self) -> bool {
+        self.shared.load(Ordering::Acquire)
+    }
+
+    /// True if the listeners of the address with this index are another process's.
+    pub fn is_handed_over(&self, address: usize) -> bool {
+        self.handed_over.get().is_some_and(|taken| taken.get(address) == Some(&true))
     }
 }
 

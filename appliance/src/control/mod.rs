@@ -14,8 +14,11 @@ pub mod swap;
 pub mod drain;
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
@@ -23,6 +26,8 @@ use tokio::sync::watch;
 use crate::access_log::AccessLog;
 use crate::config::settings;
 use crate::guard::Warden;
+use crate::handover::launch::{self, Upgraded};
+use crate::handover::offer::{HandedOver, Offering};
 use crate::shard::thread::ShardEnd;
 use crate::tls::keeper::Keeper;
 
@@ -52,6 +57,20 @@ pub struct Control {
     pub access_log: Option<AccessLog>,
     /// How the node ends.
     pub drain: settings::Drain,
+    /// How it is upgraded.
+    pub succession: Succession,
+}
+
+/// What the control thread needs to be succeeded.
+pub struct Succession {
+    /// Waits for successors; `None` if that could not be set up.
+    pub offering: Option<Offering>,
+    /// Tells when one serves.
+    pub handed_over: UnboundedReceiver<HandedOver>,
+    /// Raised when the name of the admin socket is the successor's.
+    pub admin_name_stays: Arc<AtomicBool>,
+    /// Where the node is asked for an upgrade.
+    pub state_dir: PathBuf,
 }
 
 /// Why the control thread returned.
@@ -76,15 +95,26 @@ impl Control {
     ///
     /// The admin listener fails at its start.
     pub async fn run(self, admin: AdminListener, signals: Signals) -> io::Result<(Ended, Option<AccessLog>)> {
-        let Self { state, stage, shards, mut ends, swapper, keeper, warden, access_log, drain: settings } =
-            self;
+        let Self {
+            state,
+            stage,
+            shards,
+            mut ends,
+            swapper,
+            keeper,
+            warden,
+            access_log,
+            drain: mut settings,
+            succession,
+        } = self;
+        let Succession { offering, mut handed_over, admin_name_stays, state_dir } = succession;
         let (end_admin, mut admin_ended) = watch::channel(false);
         let mut admin = tokio::spawn(admin::serve(admin, Arc::clone(&state), async move {
             let _ = admin_ended.changed().await;
         }));
 
         let mut running = shards;
-        let died = loop {
+        let end = loop {
             tokio::select! {
                 asked = signals.next() => match asked {
                     Asked::Reload => {
@@ -98,13 +128,15 @@ impl Control {
                             log.reopen();
                         }
                     }
-                    Asked::End => break None,
+                    Asked::Upgrade => start_upgrade(&state_dir),
+                    Asked::End => break End::Asked,
                 },
                 Some(end) = ends.recv() => {
                     running -= 1;
                     tracing::error!(shard = end.index, "a shard died: the node drains and ends");
-                    break Some(end.index);
+                    break End::Died(end.index);
                 }
+                Some(HandedOver { taken }) = handed_over.recv() => break End::HandedOver(taken),
                 result = &mut admin => {
                     // It ends on demand only, unless it could not begin.
                     result.unwrap_or_else(|error| Err(io::Error::other(error)))?;
@@ -113,6 +145,22 @@ impl Control {
             }
         };
 
+        let mut admin = Some(admin);
+        match &end {
+            End::HandedOver(taken) => {
+                // Whoever asks about health asks the successor from now on: there is nothing unready about this node.
+                admin_name_stays.store(true, Ordering::Release);
+                end_admin_now(&end_admin, admin.take()).await;
+                stage.hand_over(taken.clone());
+                settings.announce = Duration::ZERO;
+            }
+            End::Asked | End::Died(_) => {
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+            }
+        }
+        if let Some(offering) = &offering {
+            offering.withdraw();
+        }
         state.enter(Phase::Draining);
         let began = Instant::now();
         tracing::info!(
@@ -133,13 +181,43 @@ impl Control {
             Drained::ShardHangs => tracing::error!(took_ms, "a shard hangs and is left behind"),
         }
         // The last scrape may be under way; it gets its answer, but keeps nobody waiting.
-        let _ = end_admin.send(true);
-        let _ = tokio::time::timeout(crate::limits::ADMIN_END, admin).await;
-        let ended = match (died, drained) {
-            (Some(index), _) => Ended::ShardDied(index),
-            (None, Drained::ShardHangs) => Ended::ShardHangs,
-            (None, Drained::InOrder | Drained::AtDeadline) => Ended::AsAsked,
+        end_admin_now(&end_admin, admin).await;
+        let ended = match (end, drained) {
+            (End::Died(index), _) => Ended::ShardDied(index),
+            (_, Drained::ShardHangs) => Ended::ShardHangs,
+            (_, Drained::InOrder | Drained::AtDeadline) => Ended::AsAsked,
         };
         Ok((ended, access_log))
+    }
+}
+
+/// Why a node drains.
+enum End {
+    /// A signal.
+    Asked,
+    /// This shard died.
+    Died(u32),
+    /// Its successor serves, with the listeners of these addresses.
+    HandedOver(Vec<bool>),
+}
+
+async fn end_admin_now(end: &watch::Sender<bool>, admin: Option<tokio::task::JoinHandle<io::Result<()>>>) {
+    let _ = end.send(true);
+    if let Some(admin) = admin {
+        let _ = tokio::time::timeout(crate::limits::ADMIN_END, admin).await;
+    }
+}
+
+/// Asks the node's own thread for successors, as `carom upgrade` does; that one also says in the log how it went.
+fn start_upgrade(state_dir: &Path) {
+    tracing::info!("upgrade asked for");
+    let state_dir = state_dir.to_owned();
+    let asking =
+        thread::Builder::new().name("upgrade".into()).spawn(move || match launch::upgrade(&state_dir) {
+            Ok(Upgraded::Serves(_) | Upgraded::Failed(_)) => {}
+            Err(error) => tracing::error!(%error, "the upgrade could not be started: this process serves on"),
+        });
+    if let Err(error) = asking {
+        tracing::error!(%error, "the upgrade could not be started: this process serves on");
     }
 }

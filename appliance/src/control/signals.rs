@@ -1,11 +1,11 @@
-//! What the service manager and operators say: reload, end, end at once.
+//! What the service manager and operators say: reload, upgrade, end, end at once.
 
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 use tokio::net::UnixStream;
@@ -16,11 +16,15 @@ const IMPATIENT_STATUS: i32 = 1;
 /// Signals that have arrived, as readable sockets: no code of ours runs in a signal handler.
 pub struct Signals {
     reload: UnixStream,
+    upgrade: UnixStream,
     end: UnixStream,
 }
 
-/// SIGHUP from the start of the process on: by itself it would end a node that still copies its first snapshot.
-pub struct Hangups(StdUnixStream);
+/// SIGHUP and SIGUSR2 from the start of the process on: by themselves they would end a node that still copies its first snapshot.
+pub struct Hangups {
+    reload: StdUnixStream,
+    upgrade: StdUnixStream,
+}
 
 impl Hangups {
     /// Keeps what arrives until [`Signals::new`] takes it over. Needs no runtime.
@@ -29,10 +33,13 @@ impl Hangups {
     ///
     /// The handler or its socket cannot be made.
     pub fn hold() -> io::Result<Self> {
-        let (read, write) = StdUnixStream::pair()?;
-        read.set_nonblocking(true)?;
-        pipe::register(SIGHUP, write)?;
-        Ok(Self(read))
+        let held = |signal| {
+            let (read, write) = StdUnixStream::pair()?;
+            read.set_nonblocking(true)?;
+            pipe::register(signal, write)?;
+            io::Result::Ok(read)
+        };
+        Ok(Self { reload: held(SIGHUP)?, upgrade: held(SIGUSR2)? })
     }
 }
 
@@ -41,6 +48,8 @@ impl Hangups {
 pub enum Asked {
     /// SIGHUP: look at the snapshot now, open the access log again.
     Reload,
+    /// SIGUSR2: start a successor, and hand over to it when it is ready.
+    Upgrade,
     /// SIGTERM or SIGINT: drain and end.
     End,
 }
@@ -52,8 +61,8 @@ impl Signals {
     /// # Errors
     ///
     /// The handlers or their sockets cannot be made. Must be called within a tokio runtime.
-    pub fn new(Hangups(hangups): Hangups) -> io::Result<Self> {
-        let reload = UnixStream::from_std(hangups)?;
+    pub fn new(Hangups { reload, upgrade }: Hangups) -> io::Result<Self> {
+        let (reload, upgrade) = (UnixStream::from_std(reload)?, UnixStream::from_std(upgrade)?);
         let (end, terminate) = socket_pair()?;
         let interrupt = terminate.try_clone()?;
         let impatient = Arc::new(AtomicBool::new(false));
@@ -63,7 +72,7 @@ impl Signals {
             flag::register(signal, Arc::clone(&impatient))?;
             pipe::register(signal, writer)?;
         }
-        Ok(Self { reload, end })
+        Ok(Self { reload, upgrade, end })
     }
 
     /// Waits for the next signal. Signals that arrive together may be one.
@@ -72,6 +81,7 @@ impl Signals {
             biased;
             () = arrival(&self.end) => Asked::End,
             () = arrival(&self.reload) => Asked::Reload,
+            () = arrival(&self.upgrade) => Asked::Upgrade,
         }
     }
 }

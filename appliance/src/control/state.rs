@@ -77,6 +77,17 @@ pub struct NodeState {
     clicks: OnceLock<(Arc<ClickFacts>, Arc<ShipCounts>)>,
     guard: ArcSwapOption<GuardFacts>,
     tls: OnceLock<Arc<ArcSwapOption<TlsFacts>>>,
+    sockets: OnceLock<Sockets>,
+    handovers_failed: AtomicU64,
+}
+
+/// Who bound the listening sockets of traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sockets {
+    /// This process.
+    pub own: usize,
+    /// The process before, or the service manager.
+    pub inherited: usize,
 }
 
 impl NodeState {
@@ -102,6 +113,8 @@ impl NodeState {
             clicks: OnceLock::new(),
             guard: ArcSwapOption::empty(),
             tls: OnceLock::new(),
+            sockets: OnceLock::new(),
+            handovers_failed: AtomicU64::new(0),
         })
     }
 
@@ -207,6 +220,26 @@ impl NodeState {
     /// What is known about certificates and tickets; `None` where HTTPS is not served.
     pub fn tls(&self) -> Option<Arc<TlsFacts>> {
         self.tls.get().and_then(|facts| facts.load_full())
+    }
+
+    /// Says who bound the listening sockets. The first call counts.
+    pub fn listens(&self, sockets: Sockets) {
+        let _ = self.sockets.set(sockets);
+    }
+
+    /// Who bound the listening sockets; none before the node listens.
+    pub fn sockets(&self) -> Sockets {
+        self.sockets.get().copied().unwrap_or_default()
+    }
+
+    /// Counts a successor that did not come to serve.
+    pub fn handover_failed(&self) {
+        self.handovers_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Successors that did not come to serve.
+    pub fn handovers_failed(&self) -> u64 {
+        self.handovers_failed.load(Ordering::Relaxed)
     }
 
     /// Says what is known about the guard now.

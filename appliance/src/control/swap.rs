@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use snapshot_format::{Mapping, Snapshot};
 
-use crate::limits::SNAPSHOT_REAP;
+use crate::limits::{HANDOVER_HOLD, SNAPSHOT_REAP};
 use crate::metrics::Swap;
 use crate::snapshot::store::{Attempt, Refused, Served, Store};
 use crate::snapshot::{Retired, Slot};
@@ -19,15 +19,41 @@ use super::state::{NodeState, SnapshotFacts};
 
 /// A handle to the thread, which ends when the handle is dropped.
 pub struct Swapper {
-    requests: Sender<Reload>,
+    requests: Sender<Request>,
 }
+
+/// Keeps the thread from looking, and lets it go on.
+#[derive(Clone)]
+pub struct Brake(Sender<Request>);
 
 /// A tenth of a shard's weight on a CPU that both want: a shard hardly notices it, and on a machine that is busy all over a
 /// new snapshot still comes within seconds.
 const NICE: i32 = 10;
 
-/// SIGHUP: look at the file now.
-struct Reload;
+/// What the thread is asked to do.
+enum Request {
+    /// SIGHUP: look at the file now.
+    Reload,
+    /// Touch nothing from now on, and say when.
+    Hold(Sender<()>),
+    /// Go on.
+    Release,
+}
+
+impl Brake {
+    /// Waits until the thread touches neither files nor snapshots any more. False if it did not come to rest within
+    /// [`HANDOVER_HOLD`], because it brings a snapshot into service.
+    pub fn hold(&self) -> bool {
+        let (rests, rest) = channel();
+        self.0.send(Request::Hold(rests)).is_ok() && rest.recv_timeout(HANDOVER_HOLD).is_ok()
+    }
+
+    /// Lets it look again; at once, if it was asked to meanwhile.
+    pub fn release(&self) {
+        // The thread lives as long as the node.
+        let _ = self.0.send(Request::Release);
+    }
+}
 
 impl Swapper {
     /// Starts the thread. It looks at the configured name every `poll_interval`, or only when asked.
@@ -44,7 +70,12 @@ impl Swapper {
     /// Looks at the file now, once.
     pub fn reload(&self) {
         // The thread lives as long as the handle.
-        let _ = self.requests.send(Reload);
+        let _ = self.requests.send(Request::Reload);
+    }
+
+    /// A brake for whoever hands the node over.
+    pub fn brake(&self) -> Brake {
+        Brake(self.requests.clone())
     }
 }
 
@@ -118,22 +149,37 @@ impl Worker {
         }
     }
 
-    fn watch(mut self, asked: &Receiver<Reload>, poll_interval: Option<Duration>) {
+    fn watch(mut self, asked: &Receiver<Request>, poll_interval: Option<Duration>) {
         // On Linux this is the priority of the thread. Copying and proving gigabytes can wait for shards.
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
             tracing::warn!(%error, "cannot lower the priority of the thread for snapshots");
         }
         let mut looked_at = Instant::now();
+        let (mut held, mut missed) = (false, false);
         loop {
             let until_look = poll_interval.map(|interval| interval.saturating_sub(looked_at.elapsed()));
-            let pause = until_look.unwrap_or(Duration::MAX).min(SNAPSHOT_REAP);
+            let pause =
+                if held { SNAPSHOT_REAP } else { until_look.unwrap_or(Duration::MAX).min(SNAPSHOT_REAP) };
             match asked.recv_timeout(pause) {
-                Ok(Reload) => {
+                Ok(Request::Hold(rests)) => {
+                    held = true;
+                    // Whoever asked may have lost patience.
+                    let _ = rests.send(());
+                }
+                Ok(Request::Reload) if held => missed = true,
+                Ok(Request::Reload) => {
                     self.look_and_survive(true);
                     looked_at = Instant::now();
                 }
+                Ok(Request::Release) => {
+                    held = false;
+                    if std::mem::take(&mut missed) {
+                        self.look_and_survive(true);
+                        looked_at = Instant::now();
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {
-                    if poll_interval.is_some_and(|interval| looked_at.elapsed() >= interval) {
+                    if !held && poll_interval.is_some_and(|interval| looked_at.elapsed() >= interval) {
                         self.look_and_survive(false);
                         looked_at = Instant::now();
                     }

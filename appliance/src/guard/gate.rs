@@ -171,6 +171,29 @@ impl Gate {
         Ok(())
     }
 
+    /// Makes settings, lists and program of this process those of the guard again, after another process has changed them.
+    ///
+    /// # Errors
+    ///
+    /// What refuses; the guard then is what the other process made of it.
+    pub fn reclaim(&mut self, settings: &Settings, listeners: &[SocketAddr]) -> Result<(), SetUpError> {
+        let plan = Plan::make(&settings.guard, listeners, &settings.admin, syncookies())?;
+        self.guard.swap(Some(&plan.settings), Some(&self.networks.lists))?;
+        self.guard.tables_mut().beat(settings.guard.lease)?;
+        let pinned = left_behind(&self.pins);
+        // What an operator has detached stays detached.
+        for Attachment { interface, path: _, index } in &mut self.attached {
+            if !pinned.contains(interface) {
+                continue;
+            }
+            self.guard.attach(interface, settings.guard.allow_generic).map_err(|error| {
+                SetUpError::Attach { interface: interface.clone(), error: Box::new(error) }
+            })?;
+            *index = index_of(interface);
+        }
+        Ok(())
+    }
+
     /// Replaces the lists, if the program treats every packet of the self-test as it must under the new ones. No packet
     /// meets them before.
     ///

@@ -22,7 +22,7 @@ pub mod cause;
 pub use facts::GuardFacts;
 pub use gate::{Gate, SetUpError};
 pub use plan::{Plan, PlanError};
-pub use warden::Warden;
+pub use warden::{Reclaim, Warden};
 
 #[cfg(test)]
 mod tests {

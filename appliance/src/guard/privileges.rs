@@ -27,11 +27,12 @@ pub fn drop_unneeded() -> io::Result<()> {
 }
 
 fn kept(held: CapabilitySets) -> CapabilitySets {
-    let CapabilitySets { effective, permitted, inheritable: _ } = held;
+    let CapabilitySets { effective, permitted, inheritable } = held;
     CapabilitySets {
         effective: effective & NEEDED,
         permitted: permitted & NEEDED,
-        inheritable: CapabilitySet::empty(),
+        // What systemd gives by AmbientCapabilities= is inheritable, and a successor of this process needs it too.
+        inheritable: inheritable & NEEDED,
     }
 }
 
@@ -48,12 +49,13 @@ mod tests {
         };
         let root = kept(all);
         assert_eq!((root.effective, root.permitted), (NEEDED, NEEDED));
-        assert!(!root.effective.contains(CapabilitySet::SYS_ADMIN) && root.inheritable.is_empty());
+        assert!(!root.effective.contains(CapabilitySet::SYS_ADMIN));
+        assert_eq!(root.inheritable, NEEDED, "a successor needs the same");
         let nothing = CapabilitySets {
             effective: CapabilitySet::empty(),
             permitted: CapabilitySet::empty(),
             inheritable: CapabilitySet::empty(),
         };
-        assert!(kept(nothing).permitted.is_empty());
+        assert!(kept(nothing).permitted.is_empty() && kept(nothing).inheritable.is_empty());
     }
 }

@@ -19,17 +19,37 @@ use super::stamps::Stamps;
 use crate::config::Settings;
 use crate::control::state::NodeState;
 use crate::failpoints::{Failpoint, Failpoints};
-use crate::limits::{BAN_SWEEP, GUARD_FACTS, GUARD_TURN};
+use crate::limits::{BAN_SWEEP, GUARD_FACTS, GUARD_TURN, RECLAIM_PATIENCE};
 use crate::metrics::Reason as _;
 use crate::scanners::{Measure, Offender, Penalty, Sentences};
 
 /// A handle to the thread, which ends when the handle is dropped. The guard stays as it is then.
 pub struct Warden {
-    requests: Sender<Reload>,
+    requests: Sender<Request>,
 }
 
-/// SIGHUP: read the files of networks again.
-struct Reload;
+/// Lets the warden put the guard back as it was.
+#[derive(Clone)]
+pub struct Reclaim(Sender<Request>);
+
+/// What the thread is asked to do.
+enum Request {
+    /// SIGHUP: read the files of networks again.
+    Reload,
+    /// Another process has changed the guard, and does not serve after all.
+    Reclaim(Sender<()>),
+}
+
+impl Reclaim {
+    /// Makes the settings, the lists and the program of this process those of the guard again, and waits for it.
+    pub fn reclaim(&self) {
+        let (done, is_done) = channel();
+        if self.0.send(Request::Reclaim(done)).is_ok() {
+            // A warden that hangs is another trouble, which its own facts show.
+            let _ = is_done.recv_timeout(RECLAIM_PATIENCE);
+        }
+    }
+}
 
 impl Warden {
     /// Starts the thread; what it finds is told to `state`. `listeners` are those of traffic.
@@ -54,7 +74,12 @@ impl Warden {
     /// Reads the files of networks again.
     pub fn reload(&self) {
         // The thread lives as long as the handle.
-        let _ = self.requests.send(Reload);
+        let _ = self.requests.send(Request::Reload);
+    }
+
+    /// For whoever hands the node over.
+    pub fn reclaim(&self) -> Reclaim {
+        Reclaim(self.requests.clone())
     }
 }
 
@@ -100,7 +125,7 @@ impl Watch {
         }
     }
 
-    fn run(mut self, asked: &Receiver<Reload>) {
+    fn run(mut self, asked: &Receiver<Request>) {
         let lease = self.settings.guard.lease;
         let failpoints = Failpoints::from_environment();
         let (mut beaten_at, mut told_at, mut swept_at) = (Instant::now(), Instant::now(), Instant::now());
@@ -110,7 +135,12 @@ impl Watch {
                 self.stamps.renew(Instant::now());
             }
             match asked.recv_timeout(GUARD_TURN) {
-                Ok(Reload) => self.reload(),
+                Ok(Request::Reload) => self.reload(),
+                Ok(Request::Reclaim(done)) => {
+                    self.reclaim();
+                    // Whoever asked may have lost patience.
+                    let _ = done.send(());
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -208,6 +238,16 @@ impl Watch {
             }
         }
         self.tell(Instant::now());
+    }
+
+    /// Undoes what a process that wanted to take over has done to the guard.
+    fn reclaim(&mut self) {
+        let Some(gate) = &mut self.gate else { return };
+        let (listeners, settings) = (self.state.http(), &self.settings);
+        match gate.reclaim(settings, listeners) {
+            Ok(()) => tracing::info!("the guard is this process's again"),
+            Err(error) => self.failed("cannot take the guard back", &error),
+        }
     }
 
     /// Copies what is known for everybody who asks.

@@ -11,7 +11,7 @@ use super::reason::Reason;
 use super::{clicks_families, guard_families, tls_families};
 use crate::access_log::writer::AccessCounts;
 use crate::build_info::{self, BuildInfo};
-use crate::control::state::{NodeState, Phase, SnapshotFacts, UnreadyReason};
+use crate::control::state::{NodeState, Phase, SnapshotFacts, Sockets, UnreadyReason};
 use crate::http::Refusal;
 use crate::http2::Offence;
 use crate::redirect::Outcome;
@@ -187,6 +187,29 @@ const FAMILIES: &[Family] = &[
                means that something else runs on the shard's CPU.",
         labels: &[],
         read: Scrape::latency,
+    },
+    Family {
+        name: "carom_listening_sockets",
+        kind: Kind::Gauge,
+        help: "Listening sockets of traffic, by who bound them: this process (own), or the process before it or the service \
+               manager (inherited). 0 own after an upgrade is as it should be: no client noticed it.",
+        labels: &[Label { name: "bound_by", values: Values::Open("own or inherited") }],
+        read: |scrape| {
+            let Sockets { own, inherited } = scrape.state.sockets();
+            let sample = |label: &str, count: usize| Sample {
+                labels: vec![label.to_owned()],
+                value: Value::Number(count as f64),
+            };
+            vec![sample("own", own), sample("inherited", inherited)]
+        },
+    },
+    Family {
+        name: "carom_upgrades_failed_total",
+        kind: Kind::Counter,
+        help: "Successors of this process that were started or came by themselves and did not come to serve. Anything above 0 \
+               after an upgrade means that the old program serves on; the log says why.",
+        labels: &[],
+        read: |scrape| one(scrape.state.handovers_failed() as f64),
     },
     Family {
         name: "carom_connections_accepted_total",

@@ -5,19 +5,17 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rustix::event::epoll::EventFlags;
-use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketFlags};
-use socket2::Socket;
-
 use crate::limits::{ACCEPTS_PER_TURN_MAX, BACKLOG};
 use crate::metrics::{Closed, Shed};
 use crate::protocol::Speech;
 use crate::redirect::{Stamp, reply};
 use crate::tls::HandshakeFailure;
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, SocketFlags};
 
 use super::Shard;
-use super::listen::ignore_new_handshakes;
+use super::listen::{Listening, ignore_new_handshakes};
 use super::readiness::Interest;
 use super::session::Session;
 use super::sources::Source;
@@ -34,8 +32,8 @@ pub(super) fn listener_index(number: u64) -> Option<usize> {
 /// The listening sockets of a shard. Whoever runs the shard has a weak handle of them, to make them deaf if the shard dies.
 #[derive(Default)]
 pub(super) struct Listeners {
-    sockets: Rc<Vec<Socket>>,
-    /// How many of them speak clear text; the others speak TLS.
+    sockets: Rc<Vec<Listening>>,
+    /// How many of the addresses, the first ones, speak clear text; the others speak TLS.
     plain: usize,
     /// Which of them report nothing until the next tick, because `accept` failed.
     paused: Vec<bool>,
@@ -49,9 +47,9 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Shard {
     /// Begins to accept connections from `sockets`.
-    pub(super) fn open(&mut self, sockets: Rc<Vec<Socket>>) -> Result<(), Errno> {
-        for (index, socket) in sockets.iter().enumerate() {
-            self.ready.add_listener(socket.as_fd(), LISTENER_NUMBERS | index as u64)?;
+    pub(super) fn open(&mut self, sockets: Rc<Vec<Listening>>) -> Result<(), Errno> {
+        for (index, listening) in sockets.iter().enumerate() {
+            self.ready.add_listener(listening.socket.as_fd(), LISTENER_NUMBERS | index as u64)?;
         }
         let plain = self.plain_listeners;
         self.listeners = Listeners { plain, paused: vec![false; sockets.len()], sockets };
@@ -63,11 +61,12 @@ impl Shard {
     pub(super) fn accept(&mut self, index: usize) -> bool {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
             let Some(listener) = self.listeners.sockets.get(index) else { return false };
-            match rustix::net::acceptfrom_with(listener, SocketFlags::CLOEXEC) {
+            let is_secure = listener.address >= self.listeners.plain;
+            match rustix::net::acceptfrom_with(&listener.socket, SocketFlags::CLOEXEC) {
                 Ok((socket, peer)) => {
                     self.counters.accepted();
                     match peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
-                        Some(peer) => self.admit(socket, peer, index >= self.listeners.plain),
+                        Some(peer) => self.admit(socket, peer, is_secure),
                         // The kernel always names the peer of a TCP connection.
                         None => self.counters.closed(Closed::SocketError),
                     }
@@ -99,20 +98,44 @@ impl Shard {
     /// Listeners that were paused try again.
     pub(super) fn resume_listeners(&mut self) {
         let Listeners { sockets, plain: _, paused } = &mut self.listeners;
-        for (index, (socket, paused)) in
+        for (index, (listening, paused)) in
             sockets.iter().zip(paused).enumerate().filter(|(_, (_, paused))| **paused)
         {
             let number = LISTENER_NUMBERS | index as u64;
-            *paused = self.ready.resume_listener(socket.as_fd(), number).is_err();
+            *paused = self.ready.resume_listener(listening.socket.as_fd(), number).is_err();
         }
     }
 
     /// Lets handshakes under way complete, and ignores new ones.
     pub(super) fn ignore_new_clients(&self) {
         for listener in self.listeners.sockets.iter() {
-            if let Err(error) = ignore_new_handshakes(listener) {
+            if let Err(error) = ignore_new_handshakes(&listener.socket) {
                 tracing::warn!(%error, "cannot filter handshakes: connections may be reset when the listeners close");
             }
+        }
+    }
+
+    /// Takes its hands off the listeners that another process has taken over: what waits in their queues is that one's.
+    pub(super) fn leave_listeners(&mut self) {
+        let own: Vec<Listening> = self
+            .listeners
+            .sockets
+            .iter()
+            .filter(|one| !self.stage.is_handed_over(one.address))
+            .cloned()
+            .collect();
+        if own.len() == self.listeners.sockets.len() {
+            return;
+        }
+        for listening in self.listeners.sockets.iter() {
+            // As long as the other process has the socket, closing it here would not take it out of the set.
+            if let Err(error) = self.ready.remove_listener(listening.socket.as_fd()) {
+                tracing::error!(shard = self.index, %error, "cannot let go of a listener");
+            }
+        }
+        self.listeners = Listeners::default();
+        if let Err(error) = self.open(Rc::new(own)) {
+            tracing::error!(shard = self.index, %error, "cannot watch the listeners that are left");
         }
     }
 
@@ -201,7 +224,7 @@ impl Shard {
             );
         }
         let number = LISTENER_NUMBERS | index as u64;
-        let paused = self.ready.pause_listener(self.listeners.sockets[index].as_fd(), number);
+        let paused = self.ready.pause_listener(self.listeners.sockets[index].socket.as_fd(), number);
         // If even this fails, the listener is reported again at once, and a turn is spent on it: nothing is lost.
         self.listeners.paused[index] = paused.is_ok();
     }

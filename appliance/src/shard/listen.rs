@@ -1,17 +1,28 @@
-//! The sockets that connections arrive on: one per address and shard, bound together and opened together.
+//! The sockets that connections arrive on: one per address and shard, bound together and opened together, or bound by another process.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
+use crate::handover::Inherited;
 use crate::limits::{RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
 
 /// Bound sockets that do not accept connections yet.
 pub struct Bound {
     addresses: Vec<SocketAddr>,
-    /// For each shard, one socket per address.
-    shards: Vec<Vec<Socket>>,
+    shards: Vec<Vec<Listening>>,
+    inherited: usize,
+}
+
+/// A socket that one shard accepts from; shards share one where a service manager bound fewer than there are shards.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// Index of its address.
+    pub address: usize,
+    /// The socket.
+    pub socket: Arc<Socket>,
 }
 
 /// An address that cannot be listened on.
@@ -33,11 +44,36 @@ impl Bound {
     ///
     /// The first address that cannot be bound, and what to do about it.
     pub fn new(addresses: &[SocketAddr], shards: usize) -> Result<Self, ListenError> {
-        let mut bound = Self { addresses: Vec::new(), shards: (0..shards).map(|_| Vec::new()).collect() };
+        Self::with(addresses, shards, Vec::new()).map(|(bound, _)| bound)
+    }
+
+    /// Takes the sockets of `inherited` for the addresses that they have, and binds the others. All of an address are taken, also
+    /// if there are more than shards: each has a queue, and a client may wait in any. Gives back those that no address wants.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bound::new`].
+    pub fn with(
+        addresses: &[SocketAddr],
+        shards: usize,
+        mut inherited: Vec<Inherited>,
+    ) -> Result<(Self, Vec<Inherited>), ListenError> {
+        let shards = (0..shards).map(|_| Vec::new()).collect();
+        let mut bound = Self { addresses: Vec::new(), shards, inherited: 0 };
         for &address in addresses {
-            bound.add(address).map_err(|error| ListenError { address, fix: fix(&error, address), error })?;
+            let failed = |error: io::Error| ListenError { address, fix: fix(&error, address), error };
+            // Two configured addresses with port 0 got two ports, and keep them.
+            let first = inherited.iter().find(|one| one.bound == address || one.configured == address);
+            match first.map(|one| one.bound) {
+                Some(at) => {
+                    let (own, others) = inherited.into_iter().partition(|one| one.bound == at);
+                    inherited = others;
+                    bound.adopt(at, own).map_err(failed)?;
+                }
+                None => bound.add(address).map_err(failed)?,
+            }
         }
-        Ok(bound)
+        Ok((bound, inherited))
     }
 
     /// The addresses, with their ports.
@@ -51,17 +87,63 @@ impl Bound {
     /// # Errors
     ///
     /// The first address that cannot be listened on: another process took it since it was bound.
-    pub fn listen(self, backlog: u32) -> Result<Vec<Vec<Socket>>, ListenError> {
-        for sockets in &self.shards {
-            for (socket, &address) in sockets.iter().zip(&self.addresses) {
-                socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX)).map_err(|error| ListenError {
-                    address,
-                    fix: fix(&error, address),
-                    error,
-                })?;
-            }
+    pub fn listen(self, backlog: u32) -> Result<Vec<Vec<Listening>>, ListenError> {
+        for Listening { address, socket } in self.shards.iter().flatten() {
+            let address = self.addresses[*address];
+            socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX)).map_err(|error| ListenError {
+                address,
+                fix: fix(&error, address),
+                error,
+            })?;
         }
         Ok(self.shards)
+    }
+
+    /// Every socket, once, with the index of its address.
+    pub fn sockets(&self) -> Vec<Listening> {
+        let mut sockets: Vec<Listening> = Vec::new();
+        for listening in self.shards.iter().flatten() {
+            if !sockets.iter().any(|one| Arc::ptr_eq(&one.socket, &listening.socket)) {
+                sockets.push(listening.clone());
+            }
+        }
+        sockets
+    }
+
+    /// How many sockets another process has bound.
+    pub fn inherited(&self) -> usize {
+        self.inherited
+    }
+
+    /// Divides the sockets of one address between the shards.
+    fn adopt(&mut self, at: SocketAddr, own: Vec<Inherited>) -> io::Result<()> {
+        let mut sockets = Vec::with_capacity(own.len());
+        let mut shares = true;
+        for Inherited { configured: _, bound: _, socket } in own {
+            socket.set_nonblocking(true)?;
+            settle(&socket)?;
+            shares &= socket.reuse_port()?;
+            sockets.push(Arc::new(socket));
+        }
+        self.inherited += sockets.len();
+        // With more shards than sockets, each further shard gets one of its own, if the port may be shared by whom it belongs to.
+        while shares && sockets.len() < self.shards.len() {
+            let socket = new_socket(at)?;
+            socket.set_reuse_port(true)?;
+            settle(&socket)?;
+            match socket.bind(&at.into()) {
+                Ok(()) => sockets.push(Arc::new(socket)),
+                Err(_) => shares = false,
+            }
+        }
+        let address = self.addresses.len();
+        let shards = self.shards.len();
+        for index in 0..sockets.len().max(shards) {
+            let socket = Arc::clone(&sockets[index % sockets.len()]);
+            self.shards[index % shards].push(Listening { address, socket });
+        }
+        self.addresses.push(at);
+        Ok(())
     }
 
     fn add(&mut self, configured: SocketAddr) -> io::Result<()> {
@@ -77,16 +159,21 @@ impl Bound {
         for sockets in &mut self.shards {
             let socket = new_socket(address)?;
             socket.set_reuse_port(true)?;
-            // Accepted sockets inherit these. A reply is one packet that should leave at once.
-            socket.set_tcp_nodelay(true)?;
-            socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
-            socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+            settle(&socket)?;
             socket.bind(&address.into())?;
-            sockets.push(socket);
+            sockets.push(Listening { address: self.addresses.len(), socket: Arc::new(socket) });
         }
         self.addresses.push(address);
         Ok(())
     }
+}
+
+/// What accepted sockets inherit.
+fn settle(socket: &Socket) -> io::Result<()> {
+    // A reply is one packet that should leave at once.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
 }
 
 fn new_socket(address: SocketAddr) -> io::Result<Socket> {
@@ -158,8 +245,10 @@ mod tests {
         let addresses = bound.addresses().to_vec();
         assert_eq!(addresses.len(), 2);
         for sockets in bound.listen(16).unwrap() {
-            let own: Vec<_> =
-                sockets.iter().map(|socket| socket.local_addr().unwrap().as_socket().unwrap()).collect();
+            let own: Vec<_> = sockets
+                .iter()
+                .map(|listening| listening.socket.local_addr().unwrap().as_socket().unwrap())
+                .collect();
             assert_eq!(own, addresses);
         }
     }
@@ -191,7 +280,7 @@ mod tests {
     fn a_filtered_listener_ignores_new_clients_and_keeps_those_it_has() {
         let bound = Bound::new(&[loopback()], 1).unwrap();
         let address = bound.addresses()[0];
-        let listener = bound.listen(16).unwrap().remove(0).remove(0);
+        let listener = bound.listen(16).unwrap().remove(0).remove(0).socket;
         let mut before = TcpStream::connect(address).unwrap();
         ignore_new_handshakes(&listener).unwrap();
         let after = TcpStream::connect_timeout(&address, Duration::from_millis(200));

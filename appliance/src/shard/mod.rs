@@ -39,7 +39,6 @@ use glommio::timer::Timer;
 use rustix::event::epoll::Event;
 use rustix::io::Errno;
 use snapshot_format::{Mapping, Snapshot};
-use socket2::Socket;
 
 use crate::access_log::Sampler;
 use crate::clicks::Recorder;
@@ -55,6 +54,7 @@ use crate::tls::Acceptor;
 use accept::{AcceptComplained, Listeners, listener_index};
 use clock::Clock;
 use deadlines::Deadlines;
+use listen::Listening;
 use readiness::ReadySet;
 use secure::{DOORBELL_NUMBER, Secure};
 use session::Session;
@@ -75,7 +75,7 @@ pub struct Seed {
     pub shed_farewells_max: usize,
     /// Value of the Server field; empty for none.
     pub server: Vec<u8>,
-    /// How many of the listeners, the first ones, speak clear text.
+    /// How many of the addresses, the first ones, speak clear text.
     pub plain_listeners: usize,
     /// Who takes handshakes on the others; needed if there are any.
     pub acceptor: Option<Acceptor>,
@@ -222,7 +222,7 @@ impl Shard {
 /// Runs a shard on the executor of this thread until the node has drained.
 ///
 /// Two tasks share it: one serves whenever a socket is ready, this one ticks. Neither holds it across a wait.
-async fn run(seed: Seed, sockets: Rc<Vec<Socket>>) -> Result<(), Errno> {
+async fn run(seed: Seed, sockets: Rc<Vec<Listening>>) -> Result<(), Errno> {
     let mut shard = Shard::new(seed)?;
     shard.open(sockets)?;
     let ready = Rc::clone(&shard.ready);

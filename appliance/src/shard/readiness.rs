@@ -60,6 +60,11 @@ impl ReadySet {
         epoll::modify(&self.0, listener, EventData::new_u64(number), EventFlags::IN)
     }
 
+    /// Reports nothing about `listener` any more.
+    pub(super) fn remove_listener(&self, listener: BorrowedFd<'_>) -> io::Result<()> {
+        epoll::delete(&self.0, listener)
+    }
+
     /// Reports what happens to `socket` with `number`. It leaves the set when it is closed.
     #[inline]
     pub(super) fn add(&self, socket: BorrowedFd<'_>, number: u64, interest: Interest) -> io::Result<()> {

@@ -5,22 +5,24 @@ use std::io;
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use rustix::thread::{CpuSet, sched_getaffinity};
-use socket2::Socket;
 
+use crate::control::drain::StageCell;
 use crate::limits::{RING_ENTRIES, RING_MEMORY_BYTES};
 
+use super::listen::Listening;
 use super::{Seed, run};
 
 /// A shard whose executor is up. It serves as soon as it gets its sockets.
 pub struct ShardThread {
     index: u32,
-    sockets: Sender<Vec<Socket>>,
+    sockets: Sender<Vec<Listening>>,
     thread: JoinHandle<()>,
 }
 
@@ -81,10 +83,11 @@ impl ShardThread {
         let index = seed.index;
         let (sockets, opened) = channel();
         let (up, started) = channel();
+        let stage = Arc::clone(&seed.stage);
         let thread = thread::Builder::new()
             .name(format!("{THREAD_NAME}{index}"))
             .spawn(move || {
-                live(seed, cpu, &opened, &up, Farewell::new(index, ended));
+                live(seed, cpu, &opened, &up, Farewell::new(index, stage, ended));
             })
             .map_err(|error| StartError::Thread { index, error })?;
         match started.recv() {
@@ -97,7 +100,7 @@ impl ShardThread {
     }
 
     /// Lets the shard serve `sockets`.
-    pub fn serve(&self, sockets: Vec<Socket>) {
+    pub fn serve(&self, sockets: Vec<Listening>) {
         // A shard that is gone has said so by its end.
         let _ = self.sockets.send(sockets);
     }
@@ -124,21 +127,24 @@ struct Farewell<F: FnOnce(ShardEnd)> {
     index: u32,
     in_order: bool,
     ended: Option<F>,
-    listeners: Weak<Vec<Socket>>,
+    listeners: Weak<Vec<Listening>>,
+    stage: Arc<StageCell>,
 }
 
 impl<F: FnOnce(ShardEnd)> Farewell<F> {
-    fn new(index: u32, ended: F) -> Self {
-        Self { index, in_order: false, ended: Some(ended), listeners: Weak::new() }
+    fn new(index: u32, stage: Arc<StageCell>, ended: F) -> Self {
+        Self { index, in_order: false, ended: Some(ended), listeners: Weak::new(), stage }
     }
 }
 
 impl<F: FnOnce(ShardEnd)> Drop for Farewell<F> {
     fn drop(&mut self) {
         // glommio may leave a task behind when another panics. Its listeners would go on taking their share of connections,
-        // for nobody; deaf ones leave that share to the other shards.
-        for listener in self.listeners.upgrade().iter().flat_map(|listeners| listeners.iter()) {
-            let _ = listener.shutdown(Shutdown::Read);
+        // for nobody; deaf ones leave that share to the other shards. Those that a predecessor uses too stay as they are.
+        if !self.stage.shares_listeners() {
+            for listening in self.listeners.upgrade().iter().flat_map(|listeners| listeners.iter()) {
+                let _ = listening.socket.shutdown(Shutdown::Read);
+            }
         }
         if let Some(ended) = self.ended.take() {
             ended(ShardEnd { index: self.index, in_order: self.in_order });
@@ -150,7 +156,7 @@ impl<F: FnOnce(ShardEnd)> Drop for Farewell<F> {
 fn live<F: FnOnce(ShardEnd)>(
     seed: Seed,
     cpu: usize,
-    opened: &Receiver<Vec<Socket>>,
+    opened: &Receiver<Vec<Listening>>,
     up: &Sender<Result<(), String>>,
     mut farewell: Farewell<F>,
 ) {

@@ -80,6 +80,9 @@ impl Shard {
     fn enter(&mut self, stage: Stage, now: Instant) {
         self.drained.seen = stage;
         self.draining = stage >= Stage::Announced;
+        if stage >= Stage::Announced {
+            self.leave_listeners();
+        }
         if stage >= Stage::Settling {
             self.ignore_new_clients();
         }

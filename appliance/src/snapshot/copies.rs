@@ -2,7 +2,8 @@
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, FallocateFlags};
@@ -19,7 +20,7 @@ const UNFINISHED: &str = ".incoming-";
 pub struct Copies {
     directory: PathBuf,
     /// Locked while this node runs: a second one would remove and truncate what the first is about to map.
-    _locked: File,
+    locked: File,
 }
 
 /// A copy on disk, as its name tells; whether it is any good is told by opening it.
@@ -47,9 +48,24 @@ impl Copies {
     ///
     /// The directory cannot be made, read or cleaned, or another node uses it.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
+        Self::open_with(state_dir, None)
+    }
+
+    /// The same for a process that got the `lock` of its predecessor, which leaves the directory alone from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Copies::open`].
+    pub fn open_with(state_dir: &Path, lock: Option<OwnedFd>) -> io::Result<Self> {
         let directory = state_dir.join("snapshots");
         fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
-        let locked = File::open(&directory)?;
+        let own = File::open(&directory)?;
+        let identity = |file: &File| file.metadata().map(|metadata| (metadata.dev(), metadata.ino()));
+        let locked = match lock.map(File::from) {
+            // The configuration may name another directory by now.
+            Some(inherited) if identity(&inherited)? == identity(&own)? => inherited,
+            _ => own,
+        };
         match locked.try_lock() {
             // Some network file systems have no locks; there it stays the operator's care.
             Ok(()) | Err(TryLockError::Error(_)) => {}
@@ -66,12 +82,21 @@ impl Copies {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { directory, _locked: locked })
+        Ok(Self { directory, locked })
     }
 
     /// Where the copies are.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The lock, to be handed to a successor: it is held as long as either has it.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left.
+    pub fn lock(&self) -> io::Result<OwnedFd> {
+        Ok(self.locked.try_clone()?.into())
     }
 
     /// The copies, newest generation first.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -152,7 +153,20 @@ impl Store {
     ///
     /// There is nothing to serve, or no place for copies; the message names the fix.
     pub fn open(settings: settings::Snapshot, state_dir: &Path) -> Result<Opened, StartError> {
-        let copies = Copies::open(state_dir)
+        Self::open_with(settings, state_dir, None)
+    }
+
+    /// The same for a process that got the `lock` of its predecessor.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub fn open_with(
+        settings: settings::Snapshot,
+        state_dir: &Path,
+        lock: Option<OwnedFd>,
+    ) -> Result<Opened, StartError> {
+        let copies = Copies::open_with(state_dir, lock)
             .map_err(|error| StartError::StateDirectory { state_dir: state_dir.to_owned(), error })?;
         let mut store = Self { settings, copies, serving: None, seen: None, lock_complained: false };
         let kept = store.copies.list().unwrap_or_default();
@@ -183,6 +197,15 @@ impl Store {
                 ),
             }),
         }
+    }
+
+    /// The lock on the state directory, to be handed to a successor.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left.
+    pub fn lock(&self) -> io::Result<OwnedFd> {
+        self.copies.lock()
     }
 
     /// Looks at the configured name. A file that was looked at before is not read again, unless the fault may have been the

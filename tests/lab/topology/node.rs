@@ -328,7 +328,8 @@ impl AnycastNode {
 
     /// The file of constants that BIRD includes.
     pub fn state_file(&self) -> PathBuf {
-        self.directory.join("bird-state.conf")
+        let set = self.settings.get("bird").and_then(|keys| keys.get("state_file"));
+        set.map_or_else(|| self.directory.join("bird-state.conf"), |path| path.trim_matches('"').into())
     }
 
     /// Where the sidecar keeps its audit log.

@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::serve::Listener;
@@ -46,6 +47,43 @@ pub enum AdminError {
 }
 
 impl AdminListener {
+    /// Takes the listener that another process has bound for `address`.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or its name is gone.
+    pub fn adopt(address: &AdminAddress, descriptor: OwnedFd) -> Result<Self, AdminError> {
+        match address {
+            AdminAddress::Tcp(_) => Ok(Self::Tcp(descriptor.into())),
+            AdminAddress::Unix(path) => {
+                let refused =
+                    |source| AdminError::Refused { address: format!("unix:{}", path.display()), source };
+                let unlink = Unlink::of(path).map_err(refused)?;
+                Ok(Self::Unix(descriptor.into(), unlink))
+            }
+        }
+    }
+
+    /// A descriptor of it, for a successor.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(tcp) => Ok(tcp.try_clone()?.into()),
+            Self::Unix(unix, _) => Ok(unix.try_clone()?.into()),
+        }
+    }
+
+    /// Raised when the name of a Unix socket is to stay, because the listener has become another process's.
+    pub fn name_stays(&self) -> Arc<AtomicBool> {
+        match self {
+            Self::Tcp(_) => Arc::default(),
+            Self::Unix(_, unlink) => Arc::clone(&unlink.stays),
+        }
+    }
+
     /// Binds `address`. A Unix socket gets mode 0660 before anybody can connect; one that a dead process left is replaced.
     ///
     /// # Errors
@@ -137,17 +175,19 @@ fn remove_stale(path: &Path) -> Result<(), AdminError> {
 pub struct Unlink {
     path: PathBuf,
     inode: (u64, u64),
+    stays: Arc<AtomicBool>,
 }
 
 impl Unlink {
     fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), inode: inode(path)? })
+        Ok(Self { path: path.to_owned(), inode: inode(path)?, stays: Arc::default() })
     }
 }
 
 impl Drop for Unlink {
     fn drop(&mut self) {
-        if inode(&self.path).is_ok_and(|there| there == self.inode) {
+        let stays = self.stays.load(Ordering::Acquire);
+        if !stays && inode(&self.path).is_ok_and(|there| there == self.inode) {
             // A name that stays is replaced by the next start.
             let _ = std::fs::remove_file(&self.path);
         }
