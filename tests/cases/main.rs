@@ -44,6 +44,12 @@ mod anycast;
 
 mod clicks;
 
+mod clicks_receivers;
+
+mod clicks_people;
+
+mod clicks_faults;
+
 mod tls;
 
 mod tls_certificates;
