@@ -123,10 +123,6 @@ pub(super) struct Ran {
 impl Writer {
     /// Writes until `stopped` is closed, and then everything that is left.
     pub(super) fn run(&mut self, stopped: &Receiver<()>) {
-        // On Linux this is the priority of the thread: where all CPUs are busy, a redirect comes before the record of the last.
-        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-            tracing::warn!(%error, "cannot lower the priority of the thread for clicks");
-        }
         let (mut tallied, mut noted) = (Instant::now(), Instant::now());
         let mut turn = CLICK_TURN;
         loop {
@@ -283,9 +279,6 @@ impl Writer {
         }
     }
 }
-
-/// A third of a shard's weight on a CPU that both want, which is what a record costs beside the cheapest of redirects.
-const NICE: i32 = 5;
 
 /// How long to wait for the next turn, so that the fullest ring will be as full as it should be.
 fn next_turn(turn: Duration, fullest_ring: f64) -> Duration {

@@ -105,6 +105,29 @@ fn after_the_lease_bans_only_count_while_deny_goes_on_and_a_restart_renews_them(
 }
 
 #[test]
+fn after_the_lease_of_a_guards_thread_that_hangs_bans_only_count_and_requests_are_served_on() {
+    let Some(mut bench) = Bench::new() else { return };
+    bench.site = bench.site.with_failpoints();
+    let deny = bench.file("deny", "192.0.2.100\n2001:db8:100::/48\n");
+    let bench = bench.set("guard", "deny_files", list_of(&deny)).set("guard", "lease_ms", 1_000);
+    let node = bench.start();
+    for scanner in SCANNERS {
+        bench.told(&["ban", scanner, "--for", "1h"]);
+    }
+    bench.drops(SCANNERS);
+    bench.site.fail("guard-thread-hangs", true);
+    eventually(SOON, "the lease runs out", || node.metric("carom_guard_lease_seconds", &[]) == 0.0);
+    // Banned or not, whoever is on no list is served, by a node that is as well as ever.
+    bench.serves(SCANNERS);
+    assert!(bench.monitored("banned") > 0);
+    assert!(node.vitals().ready);
+    bench.drops(HUMANS);
+    bench.site.fail("guard-thread-hangs", false);
+    eventually(SOON, "the thread goes on", || node.metric("carom_guard_lease_seconds", &[]) > 0.0);
+    bench.drops(SCANNERS);
+}
+
+#[test]
 fn a_program_is_replaced_again_and_again_under_traffic_and_no_connection_is_lost() {
     let Some(bench) = Bench::new() else { return };
     let bench = bench.without_limits();

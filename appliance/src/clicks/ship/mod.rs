@@ -76,9 +76,6 @@ impl ShipCounts {
     }
 }
 
-/// A tenth of a shard's weight on a CPU that both want.
-const NICE: i32 = 10;
-
 /// A connection to a receiver.
 enum Connection {
     Nats(Box<nats::Nats>),
@@ -155,10 +152,6 @@ impl Shipper {
 
     /// Ships until `stopped` is closed, and then what is left, for a while.
     pub(super) fn run(&mut self, stopped: &Channel<()>) -> io::Result<()> {
-        // On Linux this is the priority of the thread: rendering and sending can wait for shards.
-        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-            tracing::warn!(%error, "cannot lower the priority of the thread that ships clicks");
-        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut pause = Duration::ZERO;
         let mut ends_at = None;
