@@ -56,6 +56,8 @@ mod tls_certificates;
 
 mod tls_tickets;
 
+mod clients;
+
 mod upgrade;
 
 mod upgrade_failures;

@@ -77,7 +77,7 @@ impl Machine {
     }
 }
 
-pub(super) fn sysctl(name: &str) -> Option<u64> {
+fn sysctl(name: &str) -> Option<u64> {
     fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse().ok()
 }
 
