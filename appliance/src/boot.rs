@@ -15,6 +15,7 @@ mod ready_file;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -285,6 +286,7 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
             (Some(predecessor), later) => {
                 predecessor.relieve(&addresses)?;
                 stage.share_listeners(false);
+                admin.name_stays().store(false, Ordering::Release);
                 let later = later.map(|plan| plan.later(Arc::clone(predecessor))).transpose();
                 later.context("cannot start the thread that waits for the spool of clicks")?
             }

@@ -7,6 +7,8 @@ pub mod build_info;
 
 pub mod limits;
 
+pub mod failpoints;
+
 pub mod config;
 
 pub mod snapshot;

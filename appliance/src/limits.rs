@@ -422,6 +422,11 @@ pub const ACCESS_BATCH_BYTES: usize = 65_536;
 pub const ACCESS_FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// How often the writer empties the rings of clicks: one of 4 MiB takes 20,000 records of 200 bytes meanwhile.
 pub const CLICK_TURN: Duration = Duration::from_millis(20);
+/// How often it does so when rings fill: more often it would do nothing else than wake up.
+pub const CLICK_TURN_MIN: Duration = Duration::from_millis(1);
+/// How full a ring is to be when it is emptied. Less would wake the writer more often for shorter bursts; much more is the
+/// beginning of pressure.
+pub const CLICK_RING_SHARE: f64 = 0.125;
 /// How long records wait for a full block before it is written all the same.
 pub const CLICK_BLOCK_AGE: Duration = Duration::from_millis(500);
 /// How often the books are written down, so that the next start knows what was in memory when a node dies.
@@ -444,6 +449,10 @@ pub const SHIP_FAILURES_MAX: u32 = 5;
 pub const SHIP_REFUSALS_MAX: u32 = 3;
 /// How long the end waits for what is in the rings to be written, and then for the receiver to take it.
 pub const CLICKS_PATIENCE: Duration = Duration::from_secs(5);
+/// How often the file of countries is looked at: it changes once a week or a day.
+pub const COUNTRIES_POLL: Duration = Duration::from_secs(2);
+/// Bytes of the file of countries: those with cities have 60 to 130 MB.
+pub const COUNTRIES_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of a credentials file.
 pub const CREDENTIALS_BYTES_MAX: u64 = 65_536;
 /// How often shards halve what they record of clicks under pressure: one in 1,024 of the usual is left.

@@ -3,11 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
+use lab::process::Process;
 use lab::topology::{Clicks, Lab, Plan, Shape};
 use lab::wait::throughout;
-use lab::{SOON, eventually, mount};
+use lab::{SOON, Site, eventually, mount};
 
-use crate::anycast::{clicks, command, start, until_all, until_paths, until_told};
+use crate::anycast::{clicks, command, start, until_all, until_paths, until_told, without_route_events};
 
 /// Asserts that the withdrawn node a1 stays withdrawn.
 #[track_caller]
@@ -20,7 +21,7 @@ fn stays_withdrawn(lab: &Lab, what: &str) {
 }
 
 #[test]
-fn a_drain_says_graceful_shutdown_waits_and_withdraws_without_losing_a_click() {
+fn a_drain_says_graceful_shutdown_waits_withdraws_and_loses_no_click_that_comes_afterwards() {
     let Some(mut lab) = start(&Plan::of(Shape::Pair), |node| node.set("drain", "settle_ms", 1_000)) else {
         return;
     };
@@ -40,6 +41,30 @@ fn a_drain_says_graceful_shutdown_waits_and_withdraws_without_losing_a_click() {
     // at a hundred clicks per second, of a millisecond each, hardly one for each of the four moves.
     assert!(tally.failed_but_cut().is_empty(), "{:?}", tally.failed);
     assert!(tally.failed.len() <= 4 && tally.sent() > 100, "{tally:?}");
+}
+
+#[test]
+fn an_upgrade_of_carom_in_place_moves_no_route_and_fails_no_click() {
+    Process::inherit_orphans();
+    let Some(mut lab) = start(&Plan::of(Shape::Pair), |node| node.configure(Site::with_program)) else {
+        return;
+    };
+    let running = Clicks::start(&lab.clients[0].space, &clicks(), 100);
+    eventually(SOON, "both nodes answer", || running.so_far().answered.len() == 2);
+    let mut node = lab.nodes.remove(0);
+    let before = node.carom.as_ref().unwrap().id();
+    without_route_events(&lab, 0, || {
+        node.upgrade_carom();
+        let sent = running.so_far().sent();
+        eventually(SOON, "clicks go on", || running.so_far().sent() > sent + 50);
+    });
+    assert_ne!(node.carom.as_ref().unwrap().id(), before);
+    lab.nodes.insert(0, node);
+    let tally = running.stop();
+    assert!(tally.failed.is_empty(), "{:?}", tally.failed);
+    // The sidecar judges the new one.
+    lab.node("a1").kill_carom();
+    until_paths(&lab, 0, &["a2"]);
 }
 
 #[test]

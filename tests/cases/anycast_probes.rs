@@ -22,13 +22,15 @@ fn canaries_are_asked_for_over_tls_and_a_node_that_loses_its_certificates_is_lef
     };
     let Some(mut lab) = start(&Plan::of(Shape::Pair), configure) else { return };
     let node = lab.node("a1");
-    let status = node.status();
-    let asked = |scheme: &str| {
-        let checks = status["checks"].as_array().unwrap();
-        let named = |check: &&serde_json::Value| check["name"].as_str().unwrap().contains(scheme);
-        checks.iter().filter(named).filter(|check| check["standing"] == "good").count()
-    };
-    assert_eq!((asked("http://"), asked("https://")), (2, 2), "{status:#}");
+    eventually(SOON, "canaries are right over both, in both families", || {
+        let status = node.status();
+        let asked = |scheme: &str| {
+            let checks = status["checks"].as_array().unwrap();
+            let named = |check: &&serde_json::Value| check["name"].as_str().unwrap().contains(scheme);
+            checks.iter().filter(named).filter(|check| check["standing"] == "good").count()
+        };
+        if (asked("http://"), asked("https://")) == (2, 2) { Ok(()) } else { Err(format!("{status:#}")) }
+    });
     // They are nobody's clicks, whatever certificate they came under.
     let carom = node.carom.as_ref().unwrap();
     assert_eq!(carom.metric("carom_requests_total", &[("outcome", "misdirected")]), 0.0);

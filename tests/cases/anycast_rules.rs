@@ -67,7 +67,7 @@ fn a_node_that_is_well_again_begins_on_the_prepended_rung() {
     // The other one never is on that rung: else both of them would be, and equal.
     let configure = |node: &mut AnycastNode| {
         if node.name == "a1" {
-            node.set("damper", "prepended_ms", 3_000);
+            node.set("damper", "prepended_ms", 6_000);
         }
     };
     let Some(mut lab) = start(&Plan::of(Shape::Pair), configure) else { return };

@@ -13,11 +13,11 @@ use serde_json::Value;
 use super::fixture::{self, GO, SHOP};
 
 /// A site that records clicks on one shard.
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     fixture::site().set("clicks", "record", true).set("listen", "shards", 1)
 }
 
-fn shipping(to: &str, address: &str) -> Site {
+pub(crate) fn shipping(to: &str, address: &str) -> Site {
     site().set("ship", "to", format!("{to:?}")).set("ship", "address", format!("{address:?}")).set(
         "ship",
         "timeout_ms",
@@ -26,7 +26,7 @@ fn shipping(to: &str, address: &str) -> Site {
 }
 
 /// Clicks `times` times on one link, with a user agent that tells them apart.
-fn click(node: &Node, times: usize, mark: &str) {
+pub(crate) fn click(node: &Node, times: usize, mark: &str) {
     let mut peer = node.connect();
     for number in 0..times {
         let reply = peer.ask(format!(
@@ -36,12 +36,12 @@ fn click(node: &Node, times: usize, mark: &str) {
     }
 }
 
-fn text<'r>(row: &'r Value, key: &str) -> &'r str {
+pub(crate) fn text<'r>(row: &'r Value, key: &str) -> &'r str {
     row[key].as_str().unwrap_or_else(|| panic!("{key} of {row}"))
 }
 
 /// The rows, each id once; panics if one id names two different rows.
-fn distinct(rows: &[Value]) -> Vec<Value> {
+pub(crate) fn distinct(rows: &[Value]) -> Vec<Value> {
     let mut by_id = BTreeMap::new();
     for row in rows {
         if let Some(other) = by_id.insert(text(row, "id").to_owned(), row.clone()) {
@@ -52,13 +52,13 @@ fn distinct(rows: &[Value]) -> Vec<Value> {
 }
 
 /// How many different clicks with this mark there are.
-fn marked(rows: &[Value], mark: &str) -> usize {
+pub(crate) fn marked(rows: &[Value], mark: &str) -> usize {
     let agents: BTreeSet<&str> =
         rows.iter().map(|row| text(row, "user_agent")).filter(|agent| agent.contains(mark)).collect();
     agents.len()
 }
 
-fn clicks_command(site: &Site, arguments: &[&str]) -> Finished {
+pub(crate) fn clicks_command(site: &Site, arguments: &[&str]) -> Finished {
     let configuration = site.write_configuration();
     let mut all = vec!["clicks".to_owned(), arguments[0].to_owned(), "--config".to_owned()];
     all.push(configuration.to_str().unwrap().to_owned());
@@ -68,7 +68,7 @@ fn clicks_command(site: &Site, arguments: &[&str]) -> Finished {
 
 /// Panics unless the books of the stopped node are right; returns the last entry.
 #[track_caller]
-fn audited(site: &Site) -> Value {
+pub(crate) fn audited(site: &Site) -> Value {
     let audit = clicks_command(site, &["audit", "--recount", "--json"]);
     let report: Value =
         serde_json::from_str(&audit.output).unwrap_or_else(|error| panic!("{error}: {audit:?}"));
@@ -76,7 +76,7 @@ fn audited(site: &Site) -> Value {
     report["to"].clone()
 }
 
-fn lost(node: &Node, reason: &str) -> f64 {
+pub(crate) fn lost(node: &Node, reason: &str) -> f64 {
     node.metric("carom_clicks_lost_total", &[("reason", reason)])
 }
 

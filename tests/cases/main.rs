@@ -44,11 +44,19 @@ mod anycast;
 
 mod clicks;
 
+mod clicks_receivers;
+
+mod clicks_people;
+
+mod clicks_faults;
+
 mod tls;
 
 mod tls_certificates;
 
 mod tls_tickets;
+
+mod clients;
 
 mod upgrade;
 

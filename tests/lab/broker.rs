@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use crate::here;
 use crate::process::Process;
-use crate::wait::{SOON, eventually};
+use crate::wait::{SOON, eventually, throughout};
 
 /// Subject and topic of every case.
 pub const SUBJECT: &str = "carom.clicks";
@@ -89,10 +89,14 @@ impl Nats {
     }
 
     fn add_stream(&self) {
-        let config = format!(
-            r#"{{"name":"CLICKS","subjects":["{SUBJECT}"],"storage":"file","retention":"limits","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"num_replicas":1,"discard":"old","duplicate_window":600000000000}}"#
-        );
+        let config = config(-1);
         eventually(SOON, "the stream is made", || self.request("$JS.API.STREAM.CREATE.CLICKS", &config));
+    }
+
+    /// The stream takes no message above so many bytes from now on; -1: any.
+    pub fn limit_messages(&self, bytes_max: i32) {
+        let config = config(bytes_max);
+        eventually(SOON, "the stream is changed", || self.request("$JS.API.STREAM.UPDATE.CLICKS", &config));
     }
 
     /// Every message of the stream: its headers and its text.
@@ -154,6 +158,13 @@ impl Nats {
             }
         }
     }
+}
+
+/// The stream's configuration.
+fn config(message_bytes_max: i32) -> String {
+    format!(
+        r#"{{"name":"CLICKS","subjects":["{SUBJECT}"],"storage":"file","retention":"limits","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"max_msg_size":{message_bytes_max},"max_age":0,"num_replicas":1,"discard":"old","duplicate_window":600000000000}}"#
+    )
 }
 
 /// JSON lines.
@@ -247,6 +258,7 @@ pub struct Collector {
     pub address: SocketAddr,
     taken: Arc<Mutex<Vec<(String, String)>>>,
     status: Arc<Mutex<u16>>,
+    slow_ms: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -257,6 +269,8 @@ impl Collector {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (taken, status) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(200)));
+        let slow_ms = Arc::new(AtomicU64::new(0));
+        let slow = Arc::clone(&slow_ms);
         let stop = Arc::new(AtomicBool::new(false));
         let (took, says, stopped) = (Arc::clone(&taken), Arc::clone(&status), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
@@ -265,16 +279,21 @@ impl Collector {
                     return;
                 }
                 if let Ok(stream) = stream {
-                    let _ = collect(stream, &took, &says);
+                    let _ = collect(stream, &took, &says, &slow);
                 }
             }
         });
-        Self { address, taken, status, stop, thread: Some(thread) }
+        Self { address, taken, status, slow_ms, stop, thread: Some(thread) }
     }
 
     /// What it answers from now on.
     pub fn say(&self, status: u16) {
         *self.status.lock().unwrap() = status;
+    }
+
+    /// How long it takes from now on, after it has taken a block, until it says so.
+    pub fn take_time(&self, milliseconds: u64) {
+        self.slow_ms.store(milliseconds, Ordering::Relaxed);
     }
 
     /// Every request that was answered with 200: its target with its head, and its body.
@@ -298,6 +317,7 @@ fn collect(
     mut stream: TcpStream,
     taken: &Mutex<Vec<(String, String)>>,
     status: &Mutex<u16>,
+    slow_ms: &AtomicU64,
 ) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let (mut received, mut buffer) = (Vec::new(), vec![0; 65_536]);
@@ -322,6 +342,7 @@ fn collect(
     if says == 200 {
         taken.lock().unwrap().push((head, body));
     }
+    throughout(Duration::from_millis(slow_ms.load(Ordering::Relaxed)), || {});
     stream
         .write_all(format!("HTTP/1.1 {says} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes())
 }

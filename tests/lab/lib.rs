@@ -44,9 +44,12 @@ pub mod load;
 
 pub mod broker;
 
+pub mod faults;
+
 pub mod topology;
 
 pub use authority::Authority;
+pub use faults::Faults;
 pub use links::{Domains, Row};
 pub use metrics::Metrics;
 pub use network::Namespace;

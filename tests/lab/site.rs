@@ -125,6 +125,23 @@ impl Site {
         Self { nobody: Some(nobody), ..self }
     }
 
+    /// With a node that fails where [`Self::fail`] says.
+    pub fn with_failpoints(self) -> Self {
+        let directory = self.failpoints();
+        fs::create_dir(&directory).unwrap();
+        self.environment("CAROM_FAILPOINTS", directory.to_str().unwrap())
+    }
+
+    /// Makes the node fail at a place that has a name, or no more. Needs a site [with failpoints](Self::with_failpoints).
+    pub fn fail(&self, failpoint: &str, fails: bool) {
+        let file = self.failpoints().join(failpoint);
+        if fails { fs::write(file, "").unwrap() } else { fs::remove_file(file).unwrap() }
+    }
+
+    fn failpoints(&self) -> PathBuf {
+        self.path().join("failpoints")
+    }
+
     /// With a program that can be replaced: a link to the binary, by which the node is started.
     pub fn with_program(self) -> Self {
         let program = tempfile::tempdir().unwrap();

@@ -17,6 +17,9 @@ pub const BLOCK_RECORDS_MAX: usize = 1_000;
 pub const BLOCK_COMPRESSED_BYTES_MAX: usize = BLOCK_BYTES_MAX + BLOCK_BYTES_MAX / 128 + 512;
 /// Bytes of a node's name in the header of a segment.
 pub const NODE_BYTES_MAX: usize = 253;
+/// Networks of a database of countries that are looked at to learn how it names them: the first of a real one are reserved and
+/// have none.
+pub const COUNTRY_SAMPLES_MAX: usize = 100_000;
 /// User agents whose class is remembered: a day's browsers are a few thousand, and each costs up to 300 bytes.
 pub const AGENTS_REMEMBERED_MAX: usize = 4_096;
 /// Bytes of a Referer field that are looked at for its host.

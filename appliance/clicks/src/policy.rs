@@ -23,7 +23,7 @@ pub enum AddressPolicy {
 /// What a wish of the client (GPC, DNT, a parameter) changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WishPolicy {
-    /// The click is counted: no address, no user agent, no referrer are kept; bot and device class are.
+    /// The click is counted: no address, no country, no user agent, no referrer are kept; bot and device class are.
     Reduce,
     /// Nothing; the wish is recorded.
     Ignore,
@@ -83,7 +83,7 @@ impl Policy {
     /// Takes from `click` what may not be kept. Afterwards its address is not whole.
     pub fn apply(&self, click: &mut Click<'_>, key: &DayKey) {
         if self.reduces(click.gpc, click.dnt, click.no_track) {
-            click.address = Address::NONE;
+            (click.address, click.country) = (Address::NONE, [0; 2]);
             (click.referrer, click.user_agent) = (b"", b"");
             (click.referrer_cut, click.user_agent_cut) = (false, false);
             return;

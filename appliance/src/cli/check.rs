@@ -1,5 +1,7 @@
 //! `carom check`: every problem of configuration, snapshot and machine at once, each with its fix.
 
+pub mod clicks;
+
 pub mod guard;
 
 use std::fmt::Write as _;
@@ -93,6 +95,7 @@ fn look(path: &Path) -> Report {
     let snapshot_bytes = snapshot.as_ref().map(|snapshot| snapshot.bytes);
     findings.extend(judge(&settings, snapshot_bytes, &Machine::look(&settings)));
     findings.extend(guard::judge(&settings, &guard::Ground::look(&settings)));
+    findings.extend(clicks::judge(&settings));
     findings.sort_by_key(|finding| finding.severity);
     let ok = findings.iter().all(|finding| finding.severity == Severity::Warning);
     Report { ok, configuration, findings, snapshot }

@@ -11,6 +11,7 @@ use rustix::fs::{Access, access, statvfs};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities, sched_getaffinity};
 
+use crate::clicks::ship::Receiver;
 use crate::config::Settings;
 use crate::config::settings::{AdminAddress, LogTarget};
 use crate::limits::RING_MEMORY_BYTES;
@@ -76,7 +77,7 @@ impl Machine {
     }
 }
 
-pub(super) fn sysctl(name: &str) -> Option<u64> {
+fn sysctl(name: &str) -> Option<u64> {
     fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse().ok()
 }
 
@@ -114,6 +115,12 @@ fn directories(settings: &Settings, state_dir: PathBuf) -> Vec<Directory> {
     let log = settings.access_log.as_ref().map(|log| &log.target);
     if let Some(LogTarget::File(file)) = log {
         directories.push(Directory::look("access_log.path", parent(file)));
+    }
+    if let Some(clicks) = &settings.clicks {
+        directories.push(Directory::look("clicks.directory", nearest_ancestor(&clicks.spool.directory)));
+        if clicks.ship.to == Receiver::File {
+            directories.push(Directory::look("ship.address", parent(Path::new(&clicks.ship.address))));
+        }
     }
     directories
 }

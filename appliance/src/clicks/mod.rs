@@ -1,12 +1,14 @@
 //! Every click recorded, no click slowed: what a shard hands over, the thread that keeps it, and the one that ships it.
 //!
-//! Modules in reading order: what is a click, a shard's end, what may be kept, the writer, the shipper. Records and spool are the crate `clicks`.
+//! Modules in reading order: what is a click, a shard's end, what may be kept, countries, the writer, the shipper. Records and spool are the crate `clicks`.
 
 pub mod rules;
 
 pub mod recorder;
 
 pub mod privacy;
+
+pub mod country;
 
 pub mod writer;
 
@@ -28,6 +30,7 @@ use rtrb::{Consumer, RingBuffer};
 use crate::config::settings;
 use crate::metrics::ShardCells;
 
+pub use country::CountryFile;
 pub use privacy::Privacy;
 pub use recorder::{Handed, Recorder};
 pub use rules::Rules;
@@ -72,6 +75,7 @@ pub struct Prepared {
     rings: Vec<Consumer<u8>>,
     pressure: Arc<Pressure>,
     privacy: Arc<Privacy>,
+    countries: Option<Arc<CountryFile>>,
 }
 
 /// The running threads. Dropping it lets them end by themselves.
@@ -79,6 +83,8 @@ pub struct ClickLog {
     stop_writer: Sender<()>,
     writer_ended: Receiver<()>,
     stop_shipper: Option<(Sender<()>, Receiver<()>)>,
+    /// Closed when this is dropped, which ends the thread.
+    stop_countries: Option<Sender<()>>,
     facts: Arc<ClickFacts>,
     ship_counts: Arc<ShipCounts>,
 }
@@ -98,7 +104,10 @@ impl Prepared {
         match Self::open_spool(&settings, node) {
             Ok((spool, base, torn_bytes)) => {
                 let Rings { rings, pressure } = rings;
-                Ok(Self { settings, node: node.into(), spool, base, torn_bytes, rings, pressure, privacy })
+                let countries =
+                    settings.country_database.clone().map(|path| Arc::new(CountryFile::new(path)));
+                let node = node.into();
+                Ok(Self { settings, node, spool, base, torn_bytes, rings, pressure, privacy, countries })
             }
             Err(error) => Err((error, rings)),
         }
@@ -132,9 +141,8 @@ impl Prepared {
     ///
     /// A thread cannot start.
     pub fn start(self, cells: Vec<Arc<ShardCells>>) -> io::Result<ClickLog> {
-        let Self { settings, node, spool, base, torn_bytes, rings, pressure, privacy } = self;
-        let facts = Arc::new(ClickFacts::default());
-        facts.found_torn(torn_bytes);
+        let Self { settings, node, spool, base, torn_bytes, rings, pressure, privacy, countries } = self;
+        let facts = Arc::new(ClickFacts::new(torn_bytes, countries.clone()));
         let shared: Arc<Shared> = spool.shared();
         let mut writer = Writer {
             spool,
@@ -143,6 +151,7 @@ impl Prepared {
             cells,
             pressure,
             privacy,
+            countries: countries.clone(),
             facts: Arc::clone(&facts),
             shared: Arc::clone(&shared),
             domains_max: settings.domains_in_metrics_max,
@@ -158,6 +167,13 @@ impl Prepared {
         facts.lock().tally = writer.tally(writer::unix_ms());
         let mut shipper = Shipper::new(settings.ship.clone(), &node, &settings.spool, shared);
         let ship_counts = shipper.counts();
+        let stop_countries = match &countries {
+            Some(file) => {
+                let file = Arc::clone(file);
+                Some(spawn("countries", move |stopped| file.watch(stopped))?.0)
+            }
+            None => None,
+        };
         let (stop_writer, writer_ended) = spawn("clicks", move |stopped| writer.run(stopped))?;
         let stop_shipper = match settings.ship.to {
             ship::Receiver::None => None,
@@ -167,7 +183,7 @@ impl Prepared {
                 }
             })?),
         };
-        Ok(ClickLog { stop_writer, writer_ended, stop_shipper, facts, ship_counts })
+        Ok(ClickLog { stop_writer, writer_ended, stop_shipper, stop_countries, facts, ship_counts })
     }
 }
 
@@ -185,7 +201,8 @@ impl ClickLog {
     /// Waits until everything that shards handed over is in the spool, and for the receiver to take it, each no longer than
     /// `patience`; says whether all is written. Shards must have ended before.
     pub fn finish(self, patience: Duration) -> bool {
-        let Self { stop_writer, writer_ended, stop_shipper, facts: _, ship_counts: _ } = self;
+        let Self { stop_writer, writer_ended, stop_shipper, stop_countries, facts: _, ship_counts: _ } = self;
+        drop(stop_countries);
         drop(stop_writer);
         let written = writer_ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
         if let Some((stop, ended)) = stop_shipper {

@@ -4,26 +4,33 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clicks::Click;
 use clicks::agents::Agents;
+use clicks::countries::{Countries, UNKNOWN};
 use clicks::ledger::Tally;
 use clicks::record::RECORD_BYTES_MAX;
 use clicks::spool::segment::BlockBuilder;
 use clicks::spool::{AppendError, Shared, Spool};
 use rtrb::Consumer;
 
+use super::country::CountryFile;
 use super::privacy::Privacy;
 use super::recorder::Pressure;
-use crate::limits::{CLICK_BLOCK_AGE, CLICK_TURN, LEDGER_INTERVAL, TALLY_INTERVAL};
+use crate::limits::{
+    CLICK_BLOCK_AGE, CLICK_RING_SHARE, CLICK_TURN, CLICK_TURN_MIN, LEDGER_INTERVAL, TALLY_INTERVAL,
+};
 use crate::metrics::ShardCells;
 
 /// What the writer knows, for metrics.
-#[derive(Debug, Default)]
 pub struct ClickFacts {
     state: Mutex<Facts>,
-    torn_bytes: AtomicU64,
+    began: Instant,
+    /// When the writer came by last, in milliseconds since `began`.
+    seen_ms: AtomicU64,
+    torn_bytes: u64,
+    countries: Option<Arc<CountryFile>>,
 }
 
 /// What [`ClickFacts`] guards.
@@ -40,18 +47,40 @@ pub struct Facts {
 }
 
 impl ClickFacts {
+    /// Facts of a start that cut off so many bytes.
+    pub(super) fn new(torn_bytes: u64, countries: Option<Arc<CountryFile>>) -> Self {
+        Self {
+            state: Mutex::default(),
+            began: Instant::now(),
+            seen_ms: AtomicU64::new(0),
+            torn_bytes,
+            countries,
+        }
+    }
+
     /// The facts, for a moment.
     pub fn lock(&self) -> MutexGuard<'_, Facts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes of unfinished blocks that the start cut off.
-    pub fn torn_bytes(&self) -> u64 {
-        self.torn_bytes.load(Ordering::Relaxed)
+    /// How long ago the writer came by.
+    pub fn silence(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.seen_ms.load(Ordering::Relaxed)))
     }
 
-    pub(super) fn found_torn(&self, bytes: u64) {
-        self.torn_bytes.store(bytes, Ordering::Relaxed);
+    fn seen(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.began);
+        self.seen_ms.store(since.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of unfinished blocks that the start cut off.
+    pub const fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
+    }
+
+    /// The database of countries, if one is configured.
+    pub fn countries(&self) -> Option<&CountryFile> {
+        self.countries.as_deref()
     }
 }
 
@@ -63,6 +92,7 @@ pub(super) struct Writer {
     pub(super) cells: Vec<Arc<ShardCells>>,
     pub(super) pressure: Arc<Pressure>,
     pub(super) privacy: Arc<Privacy>,
+    pub(super) countries: Option<Arc<CountryFile>>,
     pub(super) facts: Arc<ClickFacts>,
     pub(super) shared: Arc<Shared>,
     pub(super) domains_max: usize,
@@ -94,10 +124,13 @@ impl Writer {
     /// Writes until `stopped` is closed, and then everything that is left.
     pub(super) fn run(&mut self, stopped: &Receiver<()>) {
         let (mut tallied, mut noted) = (Instant::now(), Instant::now());
+        let mut turn = CLICK_TURN;
         loop {
-            let stop = matches!(stopped.recv_timeout(CLICK_TURN), Err(RecvTimeoutError::Disconnected));
+            let stop = matches!(stopped.recv_timeout(turn), Err(RecvTimeoutError::Disconnected));
             let (now, unix_ms) = (Instant::now(), unix_ms());
+            self.facts.seen(now);
             let fullest = self.drain(unix_ms, now);
+            turn = next_turn(turn, fullest);
             if self.block_began.is_some_and(|began| stop || now.duration_since(began) >= CLICK_BLOCK_AGE) {
                 self.flush(unix_ms, now);
             }
@@ -160,6 +193,7 @@ impl Writer {
     fn drain(&mut self, unix_ms: u64, now: Instant) -> f64 {
         let mut fullest = 0.0_f64;
         let mut batch = std::mem::take(&mut self.batch);
+        let countries = self.countries.as_ref().and_then(|file| file.current());
         for shard in 0..self.rings.len() {
             let ring = &mut self.rings[shard];
             let bytes = ring.slots();
@@ -167,15 +201,15 @@ impl Writer {
             batch.resize(bytes, 0);
             ring.pop_entire_slice(&mut batch)
                 .expect("so many bytes were there, and only this thread takes any");
-            self.take(&batch, unix_ms, now);
+            self.take(&batch, countries.as_deref(), unix_ms, now);
         }
         self.batch = batch;
         fullest
     }
 
-    fn take(&mut self, mut records: &[u8], unix_ms: u64, now: Instant) {
+    fn take(&mut self, mut records: &[u8], countries: Option<&Countries>, unix_ms: u64, now: Instant) {
         while !records.is_empty() {
-            let Some((click, length)) = Click::decode(records) else {
+            let Some((mut click, length)) = Click::decode(records) else {
                 // Shards write whole records only, so this would be a defect; nothing tells how many these bytes were.
                 debug_assert!(false, "a shard wrote what is no record");
                 self.ran.drained += 1;
@@ -184,6 +218,8 @@ impl Writer {
             };
             records = &records[length..];
             self.ran.drained += 1;
+            // Before the policy takes the address away.
+            click.country = countries.map_or(UNKNOWN, |countries| countries.of(click.address));
             self.keep(click, unix_ms, now);
         }
     }
@@ -232,7 +268,7 @@ impl Writer {
             count[who] += clicks;
             return;
         }
-        let named = facts.domains.keys().filter(|name| !name.is_empty()).count();
+        let named = facts.domains.len() - usize::from(facts.domains.contains_key(""));
         let name = if named < self.domains_max { name } else { "" };
         facts.domains.entry(name.to_owned()).or_default()[who] += clicks;
     }
@@ -242,6 +278,11 @@ impl Writer {
             tracing::warn!(directory = %self.directory.display(), %error, "clicks cannot be written: they are lost and counted");
         }
     }
+}
+
+/// How long to wait for the next turn, so that the fullest ring will be as full as it should be.
+fn next_turn(turn: Duration, fullest_ring: f64) -> Duration {
+    turn.mul_f64(CLICK_RING_SHARE / fullest_ring.max(0.001)).clamp(CLICK_TURN_MIN, CLICK_TURN)
 }
 
 /// How often shards should halve what they record: more while a ring is half full, less when all are nearly empty; and never
@@ -269,6 +310,15 @@ pub fn unix_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_writer_comes_more_often_when_rings_fill_and_less_when_they_do_not() {
+        assert_eq!(next_turn(CLICK_TURN, 0.0), CLICK_TURN);
+        assert_eq!(next_turn(CLICK_TURN, 0.1), CLICK_TURN);
+        assert_eq!(next_turn(CLICK_TURN, 1.0), CLICK_TURN / 8);
+        assert_eq!(next_turn(CLICK_TURN_MIN, 1.0), CLICK_TURN_MIN);
+        assert_eq!(next_turn(CLICK_TURN / 8, 0.0), CLICK_TURN);
+    }
 
     #[test]
     fn pressure_follows_the_fullest_ring_and_the_spool() {

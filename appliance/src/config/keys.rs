@@ -217,6 +217,9 @@ configuration! {
         ignored_domains: Vec<HostName> = [], IGNORED_MAX;
         /// Domains that metrics name; the clicks on all others are one number.
         domains_in_metrics_max: u64 = 100, DOMAINS_IN_METRICS;
+        /// A file in the MaxMind DB format that knows the countries of addresses, such as GeoLite2-Country or DB-IP Lite. A new
+        /// file is noticed within seconds. Empty: countries stay empty.
+        country_database: String = "", TEXT;
     }
 
     /// Where records of clicks are sent from the spool: at least once, in order, each block under the same id whenever it is sent.
@@ -245,7 +248,7 @@ configuration! {
         hash_domains: Vec<HostName> = [], POLICY_DOMAINS_MAX;
         /// Domains where addresses are left out.
         omit_domains: Vec<HostName> = [], POLICY_DOMAINS_MAX;
-        /// Keep neither address, user agent nor referrer of who sends `Sec-GPC: 1`. The click is counted.
+        /// Keep neither address, country, user agent nor referrer of who sends `Sec-GPC: 1`. The click is counted.
         honour_gpc: bool = true, ();
         /// The same for who sends `DNT: 1`.
         honour_dnt: bool = true, ();

@@ -179,6 +179,8 @@ pub struct Clicks {
     pub ignored_domains: Vec<String>,
     /// Domains that metrics name.
     pub domains_in_metrics_max: usize,
+    /// Database of countries; `None`: countries stay unknown.
+    pub country_database: Option<PathBuf>,
     /// Where records go.
     pub ship: Ship,
 }

@@ -32,6 +32,7 @@ pub(super) fn settle_clicks(clicks: ClickKeys, ship: ShipKeys, state_dir: &Path)
         ignored_paths,
         ignored_domains,
         domains_in_metrics_max,
+        country_database,
     } = clicks;
     let ShipKeys { to, address, subject, credentials_file, timeout_ms } = ship;
     let directory = if directory.is_empty() { state_dir.join("clicks") } else { PathBuf::from(directory) };
@@ -50,6 +51,7 @@ pub(super) fn settle_clicks(clicks: ClickKeys, ship: ShipKeys, state_dir: &Path)
         ignored_paths: ignored_paths.into_iter().map(|PathPattern(path)| path).collect(),
         ignored_domains: ignored_domains.into_iter().map(|HostName(name)| name).collect(),
         domains_in_metrics_max: narrow(domains_in_metrics_max) as usize,
+        country_database: Some(country_database).filter(|path| !path.is_empty()).map(PathBuf::from),
         ship: Ship {
             to,
             address,

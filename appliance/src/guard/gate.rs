@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ebpf_loader::{
-    AttachError, Guard, GuardError, GuardOptions, Lists, Pins, SelfTest, SelfTestFailure, Tables, XdpPath,
-    abi::Mode,
+    AttachError, Guard, GuardError, GuardOptions, Pins, SelfTest, SelfTestFailure, Tables, XdpPath, abi::Mode,
 };
 
 use rustix::net::{AddressFamily, SocketType, netdevice};
@@ -98,15 +97,17 @@ impl Gate {
         if let Some(reason) = &plan.challenges_rest {
             tracing::warn!("{reason}");
         }
+        if let Some((problem, fix)) = interpreted(jit()) {
+            tracing::warn!("{problem}: {fix}");
+        }
         // The verifier takes seconds on a busy machine: what an earlier process left is supervised again from now on.
         if let Ok(mut tables) = Tables::open(&pins) {
             tables.beat(guard_settings.lease)?;
         }
         let mut guard = Guard::load(&GuardOptions { pins, object: None })?;
-        guard.tables_mut().apply(&plan.settings)?;
-        guard.tables_mut().replace_lists(&networks.lists)?;
         guard.tables_mut().beat(guard_settings.lease)?;
-        let SelfTest { packets } = guard.self_test()?;
+        // What an earlier process has attached goes on by its own rules until these have passed.
+        let SelfTest { packets } = guard.swap(Some(&plan.settings), Some(&networks.lists))?;
         let mut attached = Vec::new();
         for interface in &guard_settings.interfaces {
             let attachment = guard.attach(interface, guard_settings.allow_generic).map_err(|error| {
@@ -177,8 +178,7 @@ impl Gate {
     /// What refuses; the guard then is what the other process made of it.
     pub fn reclaim(&mut self, settings: &Settings, listeners: &[SocketAddr]) -> Result<(), SetUpError> {
         let plan = Plan::make(&settings.guard, listeners, &settings.admin, syncookies())?;
-        self.guard.tables_mut().apply(&plan.settings)?;
-        self.guard.tables_mut().replace_lists(&self.networks.lists)?;
+        self.guard.swap(Some(&plan.settings), Some(&self.networks.lists))?;
         self.guard.tables_mut().beat(settings.guard.lease)?;
         let pinned = left_behind(&self.pins);
         // What an operator has detached stays detached.
@@ -194,26 +194,17 @@ impl Gate {
         Ok(())
     }
 
-    /// Replaces the lists, if the program is sane before and after; otherwise the old ones stay, or come back.
+    /// Replaces the lists, if the program treats every packet of the self-test as it must under the new ones. No packet
+    /// meets them before.
     ///
     /// # Errors
     ///
     /// Why the old lists are still valid.
     pub fn replace_lists(&mut self, networks: Networks) -> Result<(), SetUpError> {
-        self.guard.self_test()?;
-        self.guard.tables_mut().replace_lists(&networks.lists)?;
-        match self.guard.self_test() {
-            Ok(SelfTest { packets }) => {
-                self.self_tested = packets;
-                self.networks = networks;
-                Ok(())
-            }
-            Err(failure) => {
-                let old: &Lists = &self.networks.lists;
-                self.guard.tables_mut().replace_lists(old)?;
-                Err(failure.into())
-            }
-        }
+        let SelfTest { packets } = self.guard.swap(None, Some(&networks.lists))?;
+        self.self_tested = packets;
+        self.networks = networks;
+        Ok(())
     }
 }
 
@@ -244,5 +235,20 @@ pub fn left_behind(pins: &Path) -> Vec<String> {
 
 /// net.ipv4.tcp_syncookies of this network namespace.
 pub fn syncookies() -> Option<u64> {
-    std::fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").ok()?.trim().parse().ok()
+    sysctl("ipv4/tcp_syncookies")
+}
+
+/// net.core.bpf_jit_enable; a network namespace of its own has no such file, and no other value either.
+pub fn jit() -> Option<u64> {
+    sysctl("core/bpf_jit_enable")
+}
+
+/// What is wrong where the kernel interprets programs, and the fix.
+pub fn interpreted(jit: Option<u64>) -> Option<(&'static str, &'static str)> {
+    let problem = "net.core.bpf_jit_enable is 0: the guard would be interpreted, ten times slower";
+    (jit == Some(0)).then_some((problem, "`sysctl -w net.core.bpf_jit_enable=1`"))
+}
+
+fn sysctl(key: &str) -> Option<u64> {
+    std::fs::read_to_string(Path::new("/proc/sys/net").join(key)).ok()?.trim().parse().ok()
 }

@@ -18,6 +18,7 @@ use super::gate::{Gate, SetUpError};
 use super::stamps::Stamps;
 use crate::config::Settings;
 use crate::control::state::NodeState;
+use crate::failpoints::{Failpoint, Failpoints};
 use crate::limits::{BAN_SWEEP, GUARD_FACTS, GUARD_TURN, RECLAIM_PATIENCE};
 use crate::metrics::Reason as _;
 use crate::scanners::{Measure, Offender, Penalty, Sentences};
@@ -126,8 +127,10 @@ impl Watch {
 
     fn run(mut self, asked: &Receiver<Request>) {
         let lease = self.settings.guard.lease;
+        let failpoints = Failpoints::from_environment();
         let (mut beaten_at, mut told_at, mut swept_at) = (Instant::now(), Instant::now(), Instant::now());
         loop {
+            failpoints.hold(Failpoint::GuardThreadHangs);
             if self.gate.as_ref().is_some_and(|gate| gate.challenges_rest.is_none()) {
                 self.stamps.renew(Instant::now());
             }

@@ -3,7 +3,7 @@
 use clicks::ledger::Tally;
 
 use super::families::{Family, Kind, Label, Sample, Scrape, Value, Values, one, some};
-use crate::clicks::ShipCounts;
+use crate::clicks::{CountryFile, ShipCounts};
 
 /// Metrics of clicks, in the order of the reference. They appear where clicks are recorded.
 pub(super) const FAMILIES: &[Family] = &[
@@ -63,6 +63,16 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |scrape| some(scrape.state.clicks().map(|(facts, _)| facts.torn_bytes())),
     },
     Family {
+        name: "carom_clicks_writer_silence_seconds",
+        kind: Kind::Gauge,
+        help: "How long ago the writer came by, which it does 50 times a second. Seconds: the disk of the spool hangs. Redirects do \
+               not notice; records are lost when the rings are full, and these numbers stand still until the disk goes on.",
+        labels: &[],
+        read: |scrape| {
+            scrape.state.clicks().map(|(facts, _)| one(facts.silence().as_secs_f64())).unwrap_or_default()
+        },
+    },
+    Family {
         name: "carom_clicks_sample_doublings",
         kind: Kind::Gauge,
         help: "How often shards halve what they record, under pressure: 3 means that one record in eight of the usual is \
@@ -86,6 +96,21 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |scrape| ship(scrape, ShipCounts::circuit_open),
     },
     Family {
+        name: "carom_clicks_country_database_built_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the database of countries that is in use was built, by its maker's clock. 0: none is in use, and countries \
+               stay empty. Months ago: addresses have moved since; fetch a newer file.",
+        labels: &[],
+        read: |scrape| country(scrape, CountryFile::built_unix_s),
+    },
+    Family {
+        name: "carom_clicks_country_database_failures_total",
+        kind: Kind::Counter,
+        help: "Versions of clicks.country_database that could not be used; the log says why. The one before stays in use.",
+        labels: &[],
+        read: |scrape| country(scrape, CountryFile::failures),
+    },
+    Family {
         name: "carom_clicks_by_domain_total",
         kind: Kind::Counter,
         help: "Clicks of this run by domain, of people and of others (bots, previews, tools, prefetches). The first \
@@ -104,6 +129,10 @@ fn tally(scrape: &Scrape, read: impl Fn(&Tally) -> u64) -> Vec<Sample> {
 
 fn ship(scrape: &Scrape, read: impl Fn(&ShipCounts) -> u64) -> Vec<Sample> {
     scrape.state.clicks().map(|(_, ship)| one(read(ship) as f64)).unwrap_or_default()
+}
+
+fn country(scrape: &Scrape, read: impl Fn(&CountryFile) -> u64) -> Vec<Sample> {
+    some(scrape.state.clicks().and_then(|(facts, _)| facts.countries()).map(read))
 }
 
 /// Place, reason, meaning, and where it is counted.

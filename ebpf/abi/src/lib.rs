@@ -36,4 +36,4 @@ pub use reason::{Action, Reason};
 pub use vip::{PORTS_PER_VIP_MAX, Vip, VipSlot, vip_slots};
 
 /// Raised with every change of a layout, a number or a meaning; a program that finds another one lets all packets pass.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

@@ -24,7 +24,7 @@ pub const FILTER: &str = "FILTER";
 pub const FILTER_BITS: usize = 1 << 21;
 /// Words per bitmap.
 pub const FILTER_WORDS: usize = FILTER_BITS / 64;
-/// Bans. Hash of [`crate::BanKey`] to [`crate::Ban`].
+/// Bans. Hash of [`crate::BanKey::packed`] to [`crate::Ban`].
 pub const BANS: &str = "BANS";
 /// Bans at a time.
 pub const BANS_ENTRIES: usize = 65_536;
@@ -78,7 +78,7 @@ pub const BUDGET: [Budget; 11] = [
     Budget { map: LISTS_V4, bytes_max: 2 * 2 * LISTS_ENTRIES * (8 + 4 + ELEMENT_OVERHEAD) / 2 },
     Budget { map: LISTS_V6, bytes_max: 2 * 2 * LISTS_ENTRIES * (20 + 4 + ELEMENT_OVERHEAD) / 2 },
     Budget { map: FILTER, bytes_max: 2 * FILTER_WORDS * 8 },
-    Budget { map: BANS, bytes_max: BANS_ENTRIES * (16 + 16 + ELEMENT_OVERHEAD) },
+    Budget { map: BANS, bytes_max: BANS_ENTRIES * (8 + 16 + ELEMENT_OVERHEAD) },
     Budget { map: SKETCH, bytes_max: SKETCH_ENTRIES * 8 },
     Budget { map: TRICKLE, bytes_max: 4096 },
     Budget { map: STATE, bytes_max: BUDGET_CPUS * size_of::<crate::CpuState>() },

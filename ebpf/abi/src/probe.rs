@@ -23,6 +23,6 @@ pub struct Probe {
     pub rule: u32,
     /// Question: one lets the probe charge the rate tables like a real packet.
     pub charges: u32,
-    /// Always zero.
-    pub padding: u32,
+    /// Question: the asker's [`crate::ABI_VERSION`] to judge by the policy that is written and not valid yet, zero for the valid one.
+    pub candidate: u32,
 }

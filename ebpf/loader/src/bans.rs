@@ -25,6 +25,13 @@ pub struct BanEntry {
     pub cause: u32,
 }
 
+impl BanEntry {
+    /// Whether it is the ban of a whole network: IPv4 /24, IPv6 /48.
+    pub(crate) fn is_network(&self) -> bool {
+        matches!(self.source.length(), 24 | 48)
+    }
+}
+
 /// Why a ban cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BanError {
@@ -33,6 +40,9 @@ pub enum BanError {
         "{0} cannot be banned: IPv4 is banned by /32 or /24, IPv6 by /128, /64 or /48 (a /128 means its /64); put other networks on the deny list"
     )]
     Length(Cidr),
+    /// An address that no network has been given.
+    #[error("{0} cannot be banned: nobody has been given that part of IPv6; put it on the deny list")]
+    Unassigned(Cidr),
     /// The table is full of bans that have not expired.
     #[error("all {0} bans are in use")]
     Full(usize),
@@ -57,12 +67,12 @@ impl Tables {
             self.amend_policy(|policy| policy.network_bans = 1)?;
         }
         let full = |error: &MapError| matches!(error, MapError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::E2BIG));
-        match self.bans.insert(Plain(key), Plain(ban), 0) {
+        match self.bans.insert(key.packed(), Plain(ban), 0) {
             Err(error) if full(&error) => {
                 if self.sweep()? == 0 {
                     return Err(BanError::Full(maps::BANS_ENTRIES).into());
                 }
-                self.bans.insert(Plain(key), Plain(ban), 0).map_err(table(maps::BANS))
+                self.bans.insert(key.packed(), Plain(ban), 0).map_err(table(maps::BANS))
             }
             written => written.map_err(table(maps::BANS)),
         }
@@ -73,7 +83,7 @@ impl Tables {
     /// # Errors
     /// The network has a length that is not banned, or the table cannot be written.
     pub fn unban(&mut self, source: Cidr) -> Result<bool, GuardError> {
-        let key = Plain(key(source)?);
+        let key = key(source)?.packed();
         let there = self.bans.get(&key, 0).is_ok_and(|Plain(ban)| ban.expires_at_ns > now_ns());
         remove(self.bans.remove(&key)).map_err(table(maps::BANS))?;
         Ok(there)
@@ -87,11 +97,16 @@ impl Tables {
         let now_ns = now_ns();
         let mut entries = Vec::new();
         for entry in self.bans.iter() {
-            let (Plain(key), Plain(ban)) = entry.map_err(table(maps::BANS))?;
+            let (word, Plain(ban)) = entry.map_err(table(maps::BANS))?;
             if ban.expires_at_ns > now_ns {
                 let remaining = Duration::from_nanos(ban.expires_at_ns - now_ns);
                 let kind = BanKind::from_number(ban.kind);
-                entries.push(BanEntry { source: source(key), kind, remaining, cause: ban.cause });
+                entries.push(BanEntry {
+                    source: source(BanKey::unpacked(word)),
+                    kind,
+                    remaining,
+                    cause: ban.cause,
+                });
             }
         }
         Ok(entries)
@@ -120,14 +135,15 @@ impl Tables {
 /// The key of a network that can be banned.
 ///
 /// # Errors
-/// The network has a length that is not banned.
+/// The network has a length that is not banned, or nobody has been given it.
 pub fn key(source: Cidr) -> Result<BanKey, BanError> {
     let address = to_abi(source.address());
-    match (source.address().is_ipv4(), source.length()) {
-        (true, 32) | (false, 128 | 64) => Ok(BanKey::source(address)),
-        (true, 24) | (false, 48) => Ok(BanKey::network(address)),
-        _ => Err(BanError::Length(source)),
-    }
+    let key = match (source.address().is_ipv4(), source.length()) {
+        (true, 32) | (false, 128 | 64) => BanKey::source(address),
+        (true, 24) | (false, 48) => BanKey::network(address),
+        _ => return Err(BanError::Length(source)),
+    };
+    if key.is_packable() { Ok(key) } else { Err(BanError::Unassigned(source)) }
 }
 
 /// The network of a key.
@@ -157,6 +173,7 @@ mod tests {
         ] {
             assert_eq!(source(key(given.parse().unwrap()).unwrap()).to_string(), kept);
         }
+        assert!(key("4000::1".parse().unwrap()).unwrap_err().to_string().contains("deny list"));
         assert!(key("10.0.0.0/8".parse().unwrap()).unwrap_err().to_string().contains("deny list"));
     }
 }

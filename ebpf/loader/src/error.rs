@@ -49,6 +49,12 @@ pub enum GuardError {
     /// The object does not hold what this version expects.
     #[error("the guard object lacks {0}: it was built from another version")]
     Incomplete(&'static str),
+    /// The object and this program were built from different versions.
+    #[error(
+        "the guard's object ({0}) was built for another version of carom: build it again with `cargo xtask build-ebpf`, then \
+         build carom again"
+    )]
+    Stale(String),
     /// A table could not be read or written.
     #[error("table {table}: {error}")]
     Table {

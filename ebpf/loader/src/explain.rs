@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
-use ebpf_abi::{Action, PROBE_MAGIC, Probe, Reason};
+use ebpf_abi::{ABI_VERSION, Action, PROBE_MAGIC, Probe, Reason};
 use ebpf_logic::twin::frames;
 
 use crate::{Guard, GuardError, Pins};
@@ -22,6 +22,8 @@ pub struct Question<'f> {
     pub now_ns: Option<u64>,
     /// Whether the rate tables remember the packet; counters and events never do.
     pub charges: bool,
+    /// Whether to judge by the rules that are [prepared](crate::Tables::prepare) instead of the valid ones.
+    pub candidate: bool,
 }
 
 /// What the program answered.
@@ -42,7 +44,7 @@ pub struct Explanation {
 impl<'f> Question<'f> {
     /// What happens to this frame now, leaving no trace.
     pub fn about(frame: &'f [u8]) -> Self {
-        Self { frame, now_ns: None, charges: false }
+        Self { frame, now_ns: None, charges: false, candidate: false }
     }
 
     /// The SYN that a client sends first, for explaining a 5-tuple.
@@ -85,7 +87,7 @@ fn ask(program: &Xdp, question: &Question<'_>) -> Result<Explanation, GuardError
     input.extend(question.now_ns.unwrap_or(0).to_ne_bytes());
     input.extend([0; 8]);
     input.extend(u32::from(question.charges).to_ne_bytes());
-    input.extend([0; 4]);
+    input.extend(if question.candidate { ABI_VERSION } else { 0 }.to_ne_bytes());
     input.extend(question.frame);
     let mut output = vec![0; input.len()];
     // `struct xdp_md`: the packet starts behind the probe, which thereby becomes metadata.

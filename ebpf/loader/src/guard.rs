@@ -7,25 +7,11 @@ use std::{fs, io};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use aya_log::EbpfLogger;
-use ebpf_abi::maps;
 
+use crate::object::LAYOUT;
 use crate::{GuardError, Object, Pins, Tables};
 
 const PROGRAM: &str = "guard";
-const PINNED: [&str; 11] = [
-    maps::CONTROL,
-    maps::POLICY,
-    maps::VIPS,
-    maps::LISTS_V4,
-    maps::LISTS_V6,
-    maps::FILTER,
-    maps::BANS,
-    maps::SKETCH,
-    maps::TRICKLE,
-    maps::STATE,
-    maps::EVENTS,
-];
-
 /// What a guard is made from.
 #[derive(Clone, Debug)]
 pub struct GuardOptions {
@@ -69,17 +55,20 @@ impl Guard {
     /// No object, a missing capability, no BPF file system, or a refusal of the kernel.
     pub fn load(options: &GuardOptions) -> Result<Self, GuardError> {
         let object = Object::find(options.object.as_deref())?;
+        // Before anything is pinned that only this object could read.
+        object.check()?;
         crate::preflight::may_load()?;
         options.pins.create()?;
         let mut loader = EbpfLoader::new();
         loader.verifier_log_level(VerifierLogLevel::STATS);
-        for name in PINNED {
+        for (name, _) in LAYOUT {
             loader.map_pin_path(name, options.pins.map(name));
         }
         let mut ebpf = loader.load(object.bytes())?;
         let logger = EbpfLogger::init(&mut ebpf).ok();
         xdp(&mut ebpf)?.load().map_err(refused)?;
-        let tables = Tables::open(&options.pins)?;
+        let mut tables = Tables::open(&options.pins)?;
+        tables.inherit_bans(&options.pins)?;
         let origin = object.origin().to_owned();
         Ok(Self { ebpf, pins: options.pins.clone(), tables, logger, origin })
     }
@@ -109,6 +98,11 @@ impl Guard {
         })
     }
 
+    /// Where its object came from.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// Passes the program's own messages (aya-log) to the `log` crate.
     pub fn flush_diagnostics(&mut self) {
         if let Some(logger) = &mut self.logger {
@@ -135,6 +129,7 @@ impl Guard {
             _ => {}
         }
         xdp(&mut self.ebpf)?.pin(&path)?;
+        self.pins.forget_earlier();
         Ok(())
     }
 

@@ -57,8 +57,29 @@ impl Pins {
         self.root.join(format!("link-{interface}"))
     }
 
+    /// Where earlier versions have pinned this map, the newest first.
+    pub(crate) fn earlier(&self, name: &str) -> Vec<PathBuf> {
+        let paths = (1..ABI_VERSION).rev().map(|version| self.of_version(version).join(name));
+        paths.filter(|path| path.exists()).collect()
+    }
+
+    /// Lets go of the tables of earlier versions: no attached program uses them any more.
+    pub(crate) fn forget_earlier(&self) {
+        for version in 1..ABI_VERSION {
+            let directory = self.of_version(version);
+            let Ok(entries) = fs::read_dir(&directory) else { continue };
+            // What cannot be removed takes memory, and harms nobody.
+            entries.flatten().for_each(|entry| drop(fs::remove_file(entry.path())));
+            drop(fs::remove_dir(&directory));
+        }
+    }
+
     fn versioned(&self) -> PathBuf {
-        self.root.join(format!("v{ABI_VERSION}"))
+        self.of_version(ABI_VERSION)
+    }
+
+    fn of_version(&self, version: u32) -> PathBuf {
+        self.root.join(format!("v{version}"))
     }
 }
 

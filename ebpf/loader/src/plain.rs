@@ -1,7 +1,7 @@
 //! The types of `ebpf-abi` as values that may cross the border to the kernel.
 
 use aya::Pod;
-use ebpf_abi::{Address, Ban, BanKey, Control, CpuState, Policy, VipSlot};
+use ebpf_abi::{Address, Ban, Control, CpuState, Policy, VipSlot};
 
 /// A value whose bytes are all of it.
 #[repr(transparent)]
@@ -15,4 +15,4 @@ macro_rules! plain {
     };
 }
 
-plain! { Address Ban BanKey Control CpuState Policy VipSlot }
+plain! { Address Ban Control CpuState Policy VipSlot }

@@ -1,16 +1,20 @@
-//! Packets that must pass and packets that must be dropped, asked of the loaded program before it meets real ones.
+//! Packets that must pass and packets that must be dropped, asked of the loaded program before it meets real ones, and before its rules do.
 
 use std::net::{IpAddr, SocketAddr};
 
-use ebpf_abi::{Action, Mode, Policy, Reason, Stage, Vip};
+use ebpf_abi::maps::{LISTED_ALLOW, LISTED_DENY};
+use ebpf_abi::{Action, Mode, Policy, ROLE_MANAGEMENT, Reason, Stage, Vip};
+use ebpf_logic::is_impossible;
 use ebpf_logic::twin::frames::{self, flags};
 use thiserror::Error;
 
 use crate::tables::from_abi;
-use crate::{Explanation, Guard, GuardError, Question};
+use crate::{Candidate, Cidr, Explanation, Guard, GuardError, Lists, Question, Settings};
 
 /// VIPs that are tried; all are of the same making.
 const VIPS_MAX: usize = 8;
+/// Networks of each list and family that are tried.
+const SAMPLES_MAX: usize = 8;
 
 /// A self-test that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,18 +53,60 @@ enum Must {
 }
 
 impl Guard {
-    /// Asks about every kind of packet that the policy makes a promise about; run it before attaching and after changes.
+    /// Makes settings, lists or both valid, if the loaded program treats every packet of the corpus as it must under them.
+    /// Until then no packet meets them; what is not given stays as it is.
+    ///
+    /// # Errors
+    /// The first packet that the program would treat wrongly, or what cannot be written: then nothing has changed.
+    pub fn swap(
+        &mut self,
+        settings: Option<&Settings>,
+        lists: Option<&Lists>,
+    ) -> Result<SelfTest, SelfTestFailure> {
+        if settings.is_none() {
+            // What the lists are added to must be sane itself.
+            self.self_test()?;
+        }
+        let candidate = self.tables_mut().prepare(settings, lists)?;
+        match self.test(&candidate, lists) {
+            Ok(passed) => {
+                self.tables_mut().commit(candidate)?;
+                Ok(passed)
+            }
+            Err(failure) => {
+                self.tables_mut().discard(candidate)?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Asks about every kind of packet that the valid rules make a promise about.
     ///
     /// # Errors
     /// The first packet that the program would treat wrongly.
     pub fn self_test(&self) -> Result<SelfTest, SelfTestFailure> {
         let policy = self.tables().policy()?.unwrap_or_default();
-        let vips = self.tables().vips()?;
+        self.ask_all(&policy, &Lists::default(), false)
+    }
+
+    /// The same of rules that are prepared and not valid yet, and of samples of the lists that come with them.
+    ///
+    /// # Errors
+    /// The first packet that the program would treat wrongly.
+    pub fn test(&self, candidate: &Candidate, lists: Option<&Lists>) -> Result<SelfTest, SelfTestFailure> {
+        self.ask_all(&candidate.policy, lists.unwrap_or(&Lists::default()), true)
+    }
+
+    fn ask_all(&self, policy: &Policy, lists: &Lists, candidate: bool) -> Result<SelfTest, SelfTestFailure> {
+        let vips = self.tables().vips_of(policy)?;
         let mut packets = 0;
-        for (what, frame, must) in corpus(&policy, &vips) {
-            let got = self.explain(&Question::about(&frame))?;
+        for (what, frame, must) in corpus(policy, &vips, lists) {
+            let got = self.explain(&Question { candidate, ..Question::about(&frame) })?;
             packets += 1;
-            if let Some(must) = violated(&policy, must, &got) {
+            if candidate && got.reason == Reason::NoPolicy {
+                return Err(GuardError::Stale(self.origin().to_owned()).into());
+            }
+            if let Some(must) = violated(policy, must, &got) {
                 return Err(SelfTestFailure::Wrong { what, must, got: Box::new(got) });
             }
         }
@@ -88,12 +134,57 @@ fn violated(policy: &Policy, must: Must, got: &Explanation) -> Option<&'static s
     }
 }
 
-fn corpus(policy: &Policy, vips: &[(IpAddr, Vip)]) -> Vec<(String, Vec<u8>, Must)> {
+fn corpus(policy: &Policy, vips: &[(IpAddr, Vip)], lists: &Lists) -> Vec<(String, Vec<u8>, Must)> {
     let mut corpus = vec![("an ARP request".to_owned(), frames::arp(), Must::PassFor(Reason::Arp))];
     for (address, vip) in vips.iter().take(VIPS_MAX) {
         of_vip(&mut corpus, policy, *address, vip);
     }
+    for v4 in [true, false] {
+        let port = |vip: &Vip| {
+            vip.tcp_ports.into_iter().find(|port| *port != 0 && !policy.admin_ports.contains(port))
+        };
+        let served = vips.iter().filter(|(address, _)| address.is_ipv4() == v4);
+        if let Some(to) =
+            served.filter_map(|(address, vip)| Some(SocketAddr::new(*address, port(vip)?))).next()
+        {
+            of_lists(&mut corpus, policy, to, lists);
+        }
+    }
     corpus
+}
+
+/// Samples of the lists, spread over them: what is allowed passes, what is denied is dropped.
+fn of_lists(corpus: &mut Vec<(String, Vec<u8>, Must)>, policy: &Policy, to: SocketAddr, lists: &Lists) {
+    let entries = || lists.entries().filter(|(network, _)| network.address().is_ipv4() == to.is_ipv4());
+    for wanted in [LISTED_ALLOW, LISTED_DENY] {
+        let listed = || entries().filter(|(_, bits)| bits & wanted != 0);
+        let every = listed().count().div_ceil(SAMPLES_MAX).max(1);
+        for (network, _) in listed().step_by(every) {
+            let source = Cidr::host(network.address());
+            let address = crate::cidr::to_abi(source.address());
+            if managed(policy, source.address()) || source.address() == to.ip() || is_impossible(address) {
+                continue;
+            }
+            // Within the network may be another one.
+            let around = entries().filter(|(around, _)| around.covers(&source));
+            let bits = around.max_by_key(|(around, _)| around.length()).map_or(0, |(_, bits)| bits);
+            let (kind, must) = if bits & LISTED_ALLOW != 0 {
+                ("allowed", Must::PassFor(Reason::Allowed))
+            } else {
+                ("denied", Must::DropFor(Reason::Denied))
+            };
+            let syn = Question::syn(SocketAddr::new(source.address(), 40_000), to);
+            corpus.push((format!("a SYN from {}, which is {kind}, to {to}", source.address()), syn, must));
+        }
+    }
+}
+
+/// Whether the management is there, which everything passes.
+fn managed(policy: &Policy, address: IpAddr) -> bool {
+    let mut protected = policy.protected.iter().take(policy.protected_count as usize);
+    protected.any(|entry| {
+        entry.roles & ROLE_MANAGEMENT != 0 && entry.prefix.contains(crate::cidr::to_abi(address))
+    })
 }
 
 fn of_vip(corpus: &mut Vec<(String, Vec<u8>, Must)>, policy: &Policy, vip: IpAddr, served: &Vip) {
@@ -106,11 +197,7 @@ fn of_vip(corpus: &mut Vec<(String, Vec<u8>, Must)>, policy: &Policy, vip: IpAdd
         ),
     };
     let protected = policy.protected.iter().take(policy.protected_count as usize);
-    let managed = |address: IpAddr| {
-        protected
-            .clone()
-            .any(|entry| entry.roles & 1 != 0 && entry.prefix.contains(crate::cidr::to_abi(address)))
-    };
+    let managed = |address| managed(policy, address);
     let mut add = |what: &str, frame, must| corpus.push((format!("{what} to {vip}"), frame, must));
     if !managed(router) {
         let (kind, code) = if vip.is_ipv4() { (3, 4) } else { (2, 0) };
@@ -120,9 +207,9 @@ fn of_vip(corpus: &mut Vec<(String, Vec<u8>, Must)>, policy: &Policy, vip: IpAdd
             add("a neighbour solicitation", solicitation, Must::PassFor(Reason::NeighbourDiscovery));
         }
     }
-    for entry in protected.clone() {
+    for entry in protected {
         let source = from_abi(entry.prefix.bits);
-        if source.is_ipv4() == vip.is_ipv4() && entry.roles & 1 != 0 {
+        if source.is_ipv4() == vip.is_ipv4() && entry.roles & ROLE_MANAGEMENT != 0 {
             let frame = Question::syn(SocketAddr::new(source, 9999), SocketAddr::new(vip, 9));
             add("a packet of the management", frame, Must::PassFor(Reason::Management));
         }

@@ -6,32 +6,28 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{
-    Array, ArrayOfMaps, HashMap, IterableMap as _, Map, MapData, MapError, PerCpuArray, RingBuf,
-};
-use ebpf_abi::{ABI_VERSION, Address, Ban, BanKey, Control, CpuState, Event, Policy, Vip, VipSlot, maps};
+use aya::maps::lpm_trie::LpmTrie;
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use ebpf_abi::{ABI_VERSION, Address, Ban, Control, CpuState, Event, Policy, Vip, VipSlot, maps};
 
-use crate::cidr::to_abi;
 use crate::plain::Plain;
-use crate::vips::placed;
-use crate::{Counters, GuardError, Lists, Pins, Settings, SettingsError, batch, filter, now_ns};
+use crate::{Counters, GuardError, Pins, now_ns};
 
-const BPF_F_NO_PREALLOC: u32 = 1;
-
-type Trie<K> = LpmTrie<MapData, K, u32>;
+/// One list of one family.
+pub(crate) type Trie<K> = LpmTrie<MapData, K, u32>;
 
 /// The tables of a guard, whether its program is attached or not.
 ///
 /// Policies and lists have one writer at a time: the node. Bans may be written by anybody.
 pub struct Tables {
     control: Array<MapData, Plain<Control>>,
-    policy: Array<MapData, Plain<Policy>>,
-    vips: Array<MapData, Plain<VipSlot>>,
-    lists_v4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
-    lists_v6: ArrayOfMaps<MapData, Trie<[u8; 16]>>,
-    filter: Array<MapData, u64>,
-    pub(crate) bans: HashMap<MapData, Plain<BanKey>, Plain<Ban>>,
+    pub(crate) policy: Array<MapData, Plain<Policy>>,
+    pub(crate) vips: Array<MapData, Plain<VipSlot>>,
+    pub(crate) lists_v4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
+    pub(crate) lists_v6: ArrayOfMaps<MapData, Trie<[u8; 16]>>,
+    pub(crate) filter: Array<MapData, u64>,
+    /// By [`BanKey::packed`](ebpf_abi::BanKey::packed).
+    pub(crate) bans: HashMap<MapData, u64, Plain<Ban>>,
     state: PerCpuArray<MapData, Plain<CpuState>>,
 }
 
@@ -51,31 +47,6 @@ impl Tables {
             bans: open(pins, maps::BANS)?,
             state: open(pins, maps::STATE)?,
         })
-    }
-
-    /// Makes the settings valid in one step: service addresses and policy are written beside the valid ones, then one write
-    /// names them.
-    ///
-    /// # Errors
-    /// A setting is out of bounds (then nothing has changed), or a table cannot be written.
-    pub fn apply(&mut self, settings: &Settings) -> Result<(), GuardError> {
-        let vips = settings.vips()?;
-        let vips: Vec<_> = vips.iter().map(|(address, vip)| (to_abi(*address), *vip)).collect();
-        let (salt, slots) = placed(&vips).ok_or(SettingsError::NoPlace(vips.len()))?;
-        let current = self.policy()?;
-        let seed = current.map_or_else(seed, |policy| policy.seed);
-        let mut policy = settings.policy(seed, receiving_cpus())?;
-        policy.vips_salt = salt;
-        if let Some(current) = current {
-            policy.vips_slot = (current.vips_slot & 1) ^ 1;
-            policy.lists_used = current.lists_used;
-            policy.lists_slot = current.lists_slot;
-            policy.network_bans = current.network_bans;
-        }
-        let keys: Vec<u32> = (policy.vips_slot * maps::VIPS_SLOTS as u32..).take(slots.len()).collect();
-        let slots: Vec<_> = slots.into_iter().map(Plain).collect();
-        written(&mut self.vips, &keys, &slots).map_err(table(maps::VIPS))?;
-        self.write_policy(&policy)
     }
 
     /// The valid policy; none until one of this version has been applied.
@@ -127,32 +98,6 @@ impl Tables {
         Ok(Duration::from_nanos(self.control()?.alive_until_ns.saturating_sub(now_ns())))
     }
 
-    /// Replaces both lists: new tries and their filter are filled beside the old ones, and one write names them.
-    ///
-    /// # Errors
-    /// More networks than fit (nothing has changed then), or a table cannot be written.
-    pub fn replace_lists(&mut self, lists: &Lists) -> Result<(), GuardError> {
-        if let Some((what, count)) = lists.overflow() {
-            return Err(SettingsError::TooMany { what, count, max: maps::LISTS_ENTRIES }.into());
-        }
-        let before = self.policy()?.map_or(0, |policy| policy.lists_slot & 1);
-        let after = before ^ 1;
-        let v4 = filled(maps::LISTS_V4, &lists.v4)?;
-        let v6 = filled(maps::LISTS_V6, &lists.v6)?;
-        self.lists_v4.set(after, &v4, 0).map_err(table(maps::LISTS_V4))?;
-        self.lists_v6.set(after, &v6, 0).map_err(table(maps::LISTS_V6))?;
-        let words = filter::filter(lists);
-        let keys: Vec<u32> = (after * maps::FILTER_WORDS as u32..).take(words.len()).collect();
-        written(&mut self.filter, &keys, &words).map_err(table(maps::FILTER))?;
-        let used = u32::from(!lists.v4.is_empty()) | u32::from(!lists.v6.is_empty()) << 1;
-        self.amend_policy(|policy| (policy.lists_used, policy.lists_slot) = (used, after))?;
-        // The kernel returns from this write when no program runs any more that has seen the policy before.
-        self.lists_v4.set(after, &v4, 0).map_err(table(maps::LISTS_V4))?;
-        let (no_v4, no_v6) = (filled(maps::LISTS_V4, &[])?, filled(maps::LISTS_V6, &[])?);
-        self.lists_v4.set(before, &no_v4, 0).map_err(table(maps::LISTS_V4))?;
-        self.lists_v6.set(before, &no_v6, 0).map_err(table(maps::LISTS_V6))
-    }
-
     /// Everything counted since the tables were made, all CPUs together.
     ///
     /// # Errors
@@ -167,14 +112,19 @@ impl Tables {
     /// # Errors
     /// The table cannot be read.
     pub fn vips(&self) -> Result<Vec<(IpAddr, Vip)>, GuardError> {
-        let base = self.policy()?.map_or(0, |policy| policy.vips_slot & 1) * maps::VIPS_SLOTS as u32;
+        self.vips_of(&self.policy()?.unwrap_or_default())
+    }
+
+    /// The addresses that are served where this policy is valid.
+    pub(crate) fn vips_of(&self, policy: &Policy) -> Result<Vec<(IpAddr, Vip)>, GuardError> {
+        let base = (policy.vips_slot & 1) * maps::VIPS_SLOTS as u32;
         let slots = (base..).take(maps::VIPS_SLOTS).map(|slot| self.vips.get(&slot, 0).map(|slot| slot.0));
         let slots: Vec<_> = slots.collect::<Result<_, _>>().map_err(table(maps::VIPS))?;
         let used = slots.into_iter().filter(|slot| slot.used != 0);
         Ok(used.map(|slot| (from_abi(slot.address), slot.vip)).collect())
     }
 
-    fn control(&self) -> Result<Control, GuardError> {
+    pub(crate) fn control(&self) -> Result<Control, GuardError> {
         Ok(self.control.get(&0, 0).map_err(table(maps::CONTROL))?.0)
     }
 
@@ -269,48 +219,4 @@ where
         let denied = matches!(&error, MapError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::PermissionDenied);
         if denied { GuardError::Capability("CAP_BPF") } else { table(name)(error) }
     })
-}
-
-/// What a kernel says that knows no batches for a kind of map (ENOTSUPP, which has no name outside the kernel), or none at
-/// all.
-const NO_BATCHES: [i32; 3] = [524, libc::EINVAL, libc::EOPNOTSUPP];
-
-fn filled<K: aya::Pod>(name: &'static str, entries: &[(u8, K, u32)]) -> Result<Trie<K>, GuardError> {
-    let count = u32::try_from(entries.len().max(1)).unwrap_or(u32::MAX);
-    let mut trie = Trie::create(count, BPF_F_NO_PREALLOC).map_err(table(name))?;
-    let keys: Vec<_> =
-        entries.iter().map(|(length, octets, _)| Key::new(u32::from(*length), *octets)).collect();
-    let values: Vec<_> = entries.iter().map(|(_, _, bits)| *bits).collect();
-    match batch::update(trie.map(), &keys, &values) {
-        Ok(()) => Ok(trie),
-        Err(error) if error.raw_os_error().is_some_and(|code| NO_BATCHES.contains(&code)) => {
-            for (key, value) in keys.iter().zip(values) {
-                trie.insert(key, value, 0).map_err(table(name))?;
-            }
-            Ok(trie)
-        }
-        Err(error) => Err(table(name)(MapError::IoError(error))),
-    }
-}
-
-/// Writes entries of an array, at once where the kernel can.
-fn written<V: aya::Pod>(array: &mut Array<MapData, V>, keys: &[u32], values: &[V]) -> Result<(), MapError> {
-    match batch::update(array.map(), keys, values) {
-        Err(error) if error.raw_os_error().is_some_and(|code| NO_BATCHES.contains(&code)) => {
-            keys.iter().zip(values).try_for_each(|(key, value)| array.set(*key, *value, 0))
-        }
-        result => result.map_err(MapError::IoError),
-    }
-}
-
-/// CPUs that may receive packets: all that are online.
-fn receiving_cpus() -> u32 {
-    aya::util::online_cpus().map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(1)).max(1)
-}
-
-/// A seed that nobody outside can guess.
-fn seed() -> [u64; 2] {
-    use std::hash::{BuildHasher, RandomState};
-    // The standard library keys its hash tables from the kernel's random numbers; its hash of nothing is as secret.
-    [RandomState::new().hash_one(0u8), RandomState::new().hash_one(1u8)]
 }

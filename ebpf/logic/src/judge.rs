@@ -34,6 +34,14 @@ pub fn judge<P: Packet, T: Tables>(packet: &mut P, tables: &T, now_ns: u64) -> V
     Verdict { reason, monitored, rule, flow, answer_bytes }
 }
 
+/// Whether no host has this source, so that its packets are dropped whatever the lists say.
+pub fn is_impossible(source: Address) -> bool {
+    match source.family() {
+        Family::V4 => ipv4::is_impossible(source),
+        Family::V6 => ipv6::is_impossible(source),
+    }
+}
+
 /// What is gathered on the way to a verdict.
 struct Bench {
     flow: Flow,

@@ -25,7 +25,7 @@ mod transport;
 pub mod twin;
 
 pub use flow::{Flow, Transport};
-pub use judge::judge;
+pub use judge::{is_impossible, judge};
 pub use packet::{Header, HeaderMut, Packet};
 pub use tables::{Level, Tables};
 pub use verdict::{NOT_MONITORED, Verdict};

@@ -32,7 +32,14 @@ pub fn guard(context: XdpContext) -> u32 {
         Some(probe) if unsafe { (*probe).now_ns } != 0 => unsafe { (*probe).now_ns },
         _ => clock_ns(state),
     };
-    let policy = maps::POLICY.get(control.policy_slot & 1).filter(|_| control.abi_version == ABI_VERSION);
+    let (slot, version) = match probe {
+        // SAFETY: as above.
+        Some(probe) if unsafe { (*probe).candidate } != 0 => {
+            (control.policy_slot ^ 1, unsafe { (*probe).candidate })
+        }
+        _ => (control.policy_slot, control.abi_version),
+    };
+    let policy = maps::POLICY.get(slot & 1).filter(|_| version == ABI_VERSION);
     let charges = match probe {
         // SAFETY: as above.
         Some(probe) => unsafe { (*probe).charges != 0 },

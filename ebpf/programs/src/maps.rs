@@ -6,7 +6,7 @@ use ebpf_abi::maps::{
     BANS_ENTRIES, EVENTS_BYTES, FILTER_WORDS, LISTS_ENTRIES, POLICY_ENTRIES, SKETCH_ENTRIES, TRICKLE_ENTRIES,
     VIPS_SLOTS,
 };
-use ebpf_abi::{Ban, BanKey, Control, CpuState, Event, Policy, VipSlot};
+use ebpf_abi::{Ban, Control, CpuState, Event, Policy, VipSlot};
 
 #[btf_map]
 pub static CONTROL: Array<Control, 1> = Array::new();
@@ -21,7 +21,7 @@ pub static LISTS_V6: ArrayOfMaps<LpmTrie<[u8; 16], u32, LISTS_ENTRIES>, 2> = Arr
 #[btf_map]
 pub static FILTER: Array<u64, { 2 * FILTER_WORDS }> = Array::new();
 #[btf_map]
-pub static BANS: HashMap<BanKey, Ban, BANS_ENTRIES> = HashMap::new();
+pub static BANS: HashMap<u64, Ban, BANS_ENTRIES> = HashMap::new();
 #[btf_map]
 pub static SKETCH: Array<u64, SKETCH_ENTRIES> = Array::new();
 #[btf_map]

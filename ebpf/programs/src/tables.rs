@@ -79,7 +79,7 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn ban(&self, key: &BanKey) -> Option<Ban> {
         // SAFETY: user space replaces values whole; a torn read could only mix two bans of the same source.
-        unsafe { maps::BANS.get(key) }.copied()
+        unsafe { maps::BANS.get(&key.packed()) }.copied()
     }
 
     #[inline(always)]

@@ -85,6 +85,7 @@ fn status_bans_and_explain_say_what_the_guard_does_and_why() {
 fn watch_prints_samples_of_drops_and_a_full_ring_costs_only_samples() {
     let Some(bench) = Bench::new() else { return };
     let bench = bench.set("guard", "events_per_s", 10_000);
+    let began = run(Path::new("date"), ["-u", "+%FT%T"]).output;
     let node = bench.start();
     let junk = |port| frames::udp(end(SCANNERS[0], port), end(NODE[0], 53), b"junk");
     let flood: Vec<_> = (0..2_000).map(|number| junk(1_024 + number)).collect();
@@ -96,12 +97,16 @@ fn watch_prints_samples_of_drops_and_a_full_ring_costs_only_samples() {
     let told = bench.told(&["watch", "--count", "5"]);
     assert_eq!(told.lines().count(), 5);
     assert!(
-        told.lines().all(|line| line.starts_with("drop ") && line.contains("udp   192.0.2.66:")),
+        told.lines().all(|line| line.contains("Z  drop ") && line.contains("udp   192.0.2.66:")),
         "{told}"
     );
-    let told = bench.told(&["watch", "--count", "1", "--json"]);
-    let sample: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let first = told.split(' ').next().unwrap();
+    let json = bench.told(&["watch", "--count", "1", "--json"]);
+    let sample: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&sample["reason"], &sample["destination_port"]), (&"unserved_port".into(), &53.into()));
+    // When it was, in both forms as other logs write it: not before the node started, and in the order of the ring.
+    let time = sample["time"].as_str().unwrap();
+    assert!(began.trim() <= first && first <= time && time.ends_with('Z'), "{began}, {first}, {time}");
 }
 
 #[test]
@@ -152,6 +157,10 @@ fn a_guard_that_fails_its_own_test_swaps_no_lists_and_says_so_in_vitals_and_read
     let (blind, now) = (["0"; 8], "255");
     let rest = [now; 4].into_iter().chain(["0"; 4]);
     damage(&bench, &blind.into_iter().chain(rest).collect::<Vec<_>>());
+    bench.serves(SCANNERS);
+    eventually(SOON, "the program says itself that it is blind", || {
+        node.log().contains("no policy of version").then_some(()).ok_or_else(|| node.log())
+    });
     fs::write(&deny, "192.0.2.66\n2001:db8:66::/48\n").unwrap();
     node.reload();
     let failure = eventually(SOON, "the failure is stated", || {

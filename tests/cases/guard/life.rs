@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ebpf_loader::{Guard, GuardOptions, Pins};
 use lab::load::{Load, Plan, Steady};
+use lab::process::Process;
 use lab::{Node, SOON, eventually};
 use rustix::process::Signal;
 
@@ -104,6 +105,29 @@ fn after_the_lease_bans_only_count_while_deny_goes_on_and_a_restart_renews_them(
 }
 
 #[test]
+fn after_the_lease_of_a_guards_thread_that_hangs_bans_only_count_and_requests_are_served_on() {
+    let Some(mut bench) = Bench::new() else { return };
+    bench.site = bench.site.with_failpoints();
+    let deny = bench.file("deny", "192.0.2.100\n2001:db8:100::/48\n");
+    let bench = bench.set("guard", "deny_files", list_of(&deny)).set("guard", "lease_ms", 1_000);
+    let node = bench.start();
+    for scanner in SCANNERS {
+        bench.told(&["ban", scanner, "--for", "1h"]);
+    }
+    bench.drops(SCANNERS);
+    bench.site.fail("guard-thread-hangs", true);
+    eventually(SOON, "the lease runs out", || node.metric("carom_guard_lease_seconds", &[]) == 0.0);
+    // Banned or not, whoever is on no list is served, by a node that is as well as ever.
+    bench.serves(SCANNERS);
+    assert!(bench.monitored("banned") > 0);
+    assert!(node.vitals().ready);
+    bench.drops(HUMANS);
+    bench.site.fail("guard-thread-hangs", false);
+    eventually(SOON, "the thread goes on", || node.metric("carom_guard_lease_seconds", &[]) > 0.0);
+    bench.drops(SCANNERS);
+}
+
+#[test]
 fn a_program_is_replaced_again_and_again_under_traffic_and_no_connection_is_lost() {
     let Some(bench) = Bench::new() else { return };
     let bench = bench.without_limits();
@@ -149,4 +173,37 @@ fn a_node_is_killed_and_started_again_under_traffic_and_the_gate_never_opens() {
     assert!(bench.counted("banned") > before + 4);
     let status = bench.json(&["status"]);
     assert_eq!(status["interfaces"], serde_json::json!(["node0"]));
+}
+
+#[test]
+fn an_upgrade_adopts_the_gate_and_one_that_fails_gives_it_back() {
+    let Some(bench) = Bench::new() else { return };
+    Process::inherit_orphans();
+    let bench = bench.without_limits();
+    let mut node = bench.start();
+    for scanner in SCANNERS {
+        bench.told(&["ban", scanner, "--for", "1h"]);
+    }
+    let load = bench.load(10);
+    load.until_more(20);
+    // This successor fails after it has set up the guard.
+    let nowhere = bench.site.path().join("nowhere").join("access.log");
+    let bench = bench.set("access_log", "path", format!("{nowhere:?}")).set("access_log", "sample_every", 1);
+    let failed = bench.node_side.within(|| bench.site.upgrade());
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(failed.output.contains("access_log.path"), "{}\n{}", failed.output, node.log());
+    assert!(node.log().contains("the guard is this process's again"), "{}", node.log());
+    bench.drops(SCANNERS);
+    load.until_more(20);
+    let bench = bench.set("access_log", "sample_every", 0);
+    let upgrade = bench.node_side.within(|| bench.site.upgrade());
+    assert_eq!(upgrade.code, Some(0), "{upgrade:?}\n{}", node.log());
+    let successor = node.successor(&bench.site.ready_file());
+    assert!(node.end(SOON).success(), "{}", node.log());
+    load.until_more(20);
+    load.stop().assert_flawless();
+    bench.drops(SCANNERS);
+    let kernel = successor.vitals().guard.unwrap().kernel.unwrap();
+    assert_eq!((kernel.attached[0].path.as_str(), kernel.bans), ("adopted", 2));
+    successor.stop();
 }

@@ -69,6 +69,32 @@ fn a_user_without_the_capability_is_told_which_one() {
 }
 
 #[test]
+fn a_sysctl_that_stands_in_the_way_is_named_at_the_start_and_by_check() {
+    let Some(bench) = Bench::new() else { return };
+    let configuration = bench.site.write_configuration();
+    let check = || {
+        let arguments = ["check".as_ref(), "--config".as_ref(), configuration.as_os_str()];
+        let checked = bench.node_side.within(|| run(&lab::binaries::carom(), arguments));
+        checked.output + &checked.errors
+    };
+    let fix = "sysctl -w net.ipv4.tcp_syncookies=2";
+    for (value, rests) in [("0", true), ("1", true), ("2", false)] {
+        bench.node_side.sysctl("ipv4/tcp_syncookies", value);
+        let problem = format!("net.ipv4.tcp_syncookies is {value}, so challenges only count");
+        let node = bench.start();
+        let stated = node.vitals().guard.unwrap().kernel.unwrap().challenges_rest;
+        assert_eq!(stated.is_some_and(|reason| reason.contains(&problem)), rests, "vitals at {value}");
+        let (checked, log) = (check(), node.log());
+        for told in [&checked, &log] {
+            let names = told.contains(&problem) && told.contains(fix);
+            assert_eq!(names, rests, "{value}: {told}");
+        }
+        bench.serves(HUMANS);
+        node.stop();
+    }
+}
+
+#[test]
 fn pins_on_an_ordinary_file_system_are_refused_with_the_mount_that_is_missing() {
     let Some(bench) = Bench::new() else { return };
     let pins = bench.site.path().join("ordinary/carom");

@@ -189,6 +189,32 @@ fn new_connections_above_the_hard_limit_are_dropped_and_others_are_served() {
 }
 
 #[test]
+fn a_network_of_many_quiet_sources_is_limited_as_one_and_others_are_served() {
+    let Some(bench) = Bench::new() else { return };
+    // No source is near a limit of its own: each opens one connection.
+    let bench = bench
+        .set("guard", "source_soft_per_s", 0)
+        .set("guard", "source_hard_per_s", 0)
+        .set("guard", "network_soft_per_s", 20)
+        .set("guard", "network_hard_per_s", 20);
+    let _node = bench.start();
+    let sources: [fn(u16) -> String; 2] =
+        [|number| format!("198.51.100.{number}"), |number| format!("2001:db8:77:{number}::1")];
+    for (source, to) in sources.iter().zip(NODE) {
+        let flood: Vec<_> =
+            (1..=200).map(|number| syn(end(&source(number), 20_000 + number), end(to, 80))).collect();
+        let before = bench.counted("rate_network");
+        bench.clients.inject(FAR, &flood);
+        eventually(SOON, "most of a burst is over the network's limit", || {
+            let dropped = bench.counted("rate_network") - before;
+            if dropped > 100 { Ok(()) } else { Err(dropped) }
+        });
+    }
+    assert_eq!(bench.counted("rate_source"), 0);
+    bench.serves(HUMANS);
+}
+
+#[test]
 fn segments_without_a_connection_are_dropped_in_a_flood_and_connections_live_on() {
     let Some(bench) = Bench::new() else { return };
     let bench = bench.set("guard", "stray_check_per_s", 100);

@@ -86,10 +86,11 @@ impl Tally {
         self.answered.values().sum::<u64>() + self.failed.len() as u64
     }
 
-    /// Clicks that got no connection, or a wrong answer. Those that are left out had a connection, and the route moved below it.
+    /// Clicks that were refused, got no answer, or a wrong one. Those that are left out were under way when the route moved below them.
     pub fn failed_but_cut(&self) -> Vec<&str> {
         let is_cut = |reason: &str| {
-            reason.starts_with("Connection reset") || reason.starts_with("the connection ended")
+            // In the handshake, too: the last packet of it may reach the other node.
+            reason.contains("Connection reset") || reason.starts_with("the connection ended")
         };
         self.failed.iter().map(|(_, reason)| &**reason).filter(|reason| !is_cut(reason)).collect()
     }

@@ -160,6 +160,19 @@ impl AnycastNode {
         self.carom = Some(self.space.within(|| site.start()));
     }
 
+    /// Replaces carom by a successor that takes over its sockets, and waits until the old one has ended. Needs
+    /// [`Process::inherit_orphans`] before, and a site with a program of its own.
+    #[track_caller]
+    pub fn upgrade_carom(&mut self) {
+        let mut old = self.carom.take().expect("carom runs");
+        let site = &self.site;
+        let said = self.space.within(|| site.upgrade());
+        assert_eq!(said.code, Some(0), "{}{}", said.output, said.errors);
+        self.carom = Some(old.successor(&self.site.ready_file()));
+        let ended = old.process().end(SOON);
+        assert_eq!(ended.code(), Some(0), "{}", old.log());
+    }
+
     /// Kills carom, as a crash does.
     pub fn kill_carom(&mut self) {
         self.carom = None;

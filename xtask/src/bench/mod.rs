@@ -95,6 +95,9 @@ pub(crate) fn run(options: &Options, workspace: &Workspace) -> Result<Verdict> {
     if options.subject == Subject::Failover && options.quick {
         return run_quick_failover(options, workspace);
     }
+    if options.subject == Subject::Guard && options.quick {
+        return run_quick_guard(workspace);
+    }
     if cfg!(debug_assertions) {
         return run_release_build(options.subject, workspace);
     }
@@ -164,6 +167,28 @@ fn run_quick_failover(options: &Options, workspace: &Workspace) -> Result<Verdic
     let directory = workspace.target()?.join("bench");
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     failover(options, workspace, &workspace.binaries(Profile::Dev)?, &directory)?.publish(&directory)?;
+    Ok(Verdict::Passed)
+}
+
+/// Verdicts, lists and a short curve with programs as tests build them: what is measured is the kernel and the program in it,
+/// and a node that answers two thousand times a second is not what ends first.
+fn run_quick_guard(workspace: &Workspace) -> Result<Verdict> {
+    setup::prepare(&[Purpose::Bench]);
+    if let Some(NotRun { what, why }) = build_ebpf::build(workspace, false)? {
+        println!("{what}: {why}");
+        return Ok(Verdict::Failed);
+    }
+    if !succeeds(&mut workspace.cargo(["build", "--package", "carom"]))? {
+        return Ok(Verdict::Failed);
+    }
+    let target = workspace.target()?;
+    let directory = target.join("bench");
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let carom = workspace.binaries(Profile::Dev)?.join("carom");
+    let (guard, bench) = (target.join("ebpf/guard.o"), build_ebpf::bench_object(&target));
+    let objects = guard::Objects { guard: &guard, bench: &bench, carom: &carom };
+    let effort = Effort { quick: true, full: false, rounds: stats::ROUNDS_MIN };
+    guard::run(&effort, &directory, &objects, &workspace.root().join("examples/debian-homepages.csv"))?;
     Ok(Verdict::Passed)
 }
 

@@ -95,6 +95,13 @@ impl Cursor {
         }
     }
 
+    /// Of the records that were dropped so many have arrived all the same: they were under way when their segment went.
+    pub fn arrived(&mut self, records: u64) {
+        debug_assert!(records <= self.totals.dropped, "what arrives late was dropped before");
+        self.totals.dropped = self.totals.dropped.saturating_sub(records);
+        self.totals.shipped += records;
+    }
+
     /// Replaces the file.
     ///
     /// # Errors
@@ -111,4 +118,18 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     fresh.set_extension("fresh");
     fs::write(&fresh, content)?;
     fs::rename(&fresh, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrives_after_it_was_dropped_is_shipped_and_not_lost() {
+        let mut cursor = Cursor::default();
+        cursor.advance(Position { segment: 2, offset: 0, records: 0 }, Fate::Dropped(1_000));
+        cursor.arrived(400);
+        assert_eq!(cursor.totals, Totals { shipped: 400, dropped: 600, ..Totals::default() });
+        assert_eq!(cursor.totals.sum(), 1_000);
+    }
 }

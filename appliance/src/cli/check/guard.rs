@@ -10,7 +10,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 use super::{Finding, error, warning};
 use crate::config::Settings;
 use crate::guard::files::Networks;
-use crate::guard::gate::{left_behind, syncookies};
+use crate::guard::gate::{interpreted, jit, left_behind, syncookies};
 use crate::guard::{Plan, PlanError};
 use crate::limits::BAD_LINES_LOGGED_MAX;
 
@@ -66,7 +66,7 @@ impl Ground {
                 .collect(),
             on_bpffs: on_bpffs(&guard.pins),
             syncookies: syncookies(),
-            jit: super::super::machine::sysctl("net/core/bpf_jit_enable"),
+            jit: jit(),
             interfaces: guard.interfaces.iter().map(look).collect(),
             bad_lines: Networks::read(guard, &settings.scanners).map(name).map_err(|error| error.to_string()),
             left_behind: left_behind(&guard.pins),
@@ -135,9 +135,8 @@ pub fn judge(settings: &Settings, ground: &Ground) -> Vec<Finding> {
         let problem = format!("{} is not on a BPF file system", guard.pins.display());
         findings.push(error("guard.pins", problem, format!("`mount -t bpf bpffs {mount}`")));
     }
-    if *jit == Some(0) {
-        let problem = "net.core.bpf_jit_enable is 0: the guard would be interpreted, ten times slower";
-        findings.push(warning("guard", problem, "`sysctl -w net.core.bpf_jit_enable=1`"));
+    if let Some((problem, fix)) = interpreted(*jit) {
+        findings.push(warning("guard", problem, fix));
     }
     for (interface, found) in interfaces {
         match found {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use ebpf_loader::abi::{Action, Address, Event, Reason};
 use ebpf_loader::{Events, Pins, now_ns};
+use jiff::{SignedDuration, Timestamp};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde::Serialize;
@@ -13,7 +14,9 @@ use crate::guard::cause;
 
 #[derive(Serialize)]
 struct Sample {
-    /// How long ago the packet came.
+    /// When the packet came, by this machine's clock (UTC).
+    time: String,
+    /// How long before it was printed that was.
     ago_ms: u64,
     action: &'static str,
     reason: &'static str,
@@ -39,7 +42,7 @@ pub(super) fn run(pins: &Pins, count: Option<u64>, json: bool) -> anyhow::Result
                 Err(error) => return Err(error.into()),
             }
         };
-        let sample = Sample::of(&event, now_ns());
+        let sample = Sample::of(&event, now_ns(), Timestamp::now());
         let line = if json { serde_json::to_string(&sample)? + "\n" } else { sample.text() };
         super::super::print(&line)?;
         left -= 1;
@@ -48,7 +51,7 @@ pub(super) fn run(pins: &Pins, count: Option<u64>, json: bool) -> anyhow::Result
 }
 
 impl Sample {
-    fn of(event: &Event, now_ns: u64) -> Self {
+    fn of(event: &Event, now_ns: u64, now: Timestamp) -> Self {
         let Event {
             at_ns,
             source,
@@ -70,8 +73,12 @@ impl Sample {
             Some(Reason::Denied | Reason::Allowed) if rule > 0 => format!("file {rule} of the lists"),
             _ => String::new(),
         };
+        let ago_ms = now_ns.saturating_sub(at_ns) / 1_000_000;
+        let at = now - SignedDuration::from_millis(i64::try_from(ago_ms).unwrap_or(0));
         Self {
-            ago_ms: now_ns.saturating_sub(at_ns) / 1_000_000,
+            // The kernel's coarse clock moves by some milliseconds at a time.
+            time: format!("{at:.3}"),
+            ago_ms,
             action: Action::from_number(action).map_or("unknown", Action::name),
             reason: reason.map_or("unknown", Reason::name),
             monitored: monitored != 0,
@@ -88,7 +95,16 @@ impl Sample {
 
     fn text(&self) -> String {
         let Self {
-            action, reason, monitored, source, source_port, destination, destination_port, bytes, ..
+            time,
+            action,
+            reason,
+            monitored,
+            source,
+            source_port,
+            destination,
+            destination_port,
+            bytes,
+            ..
         } = self;
         let protocol = match self.protocol {
             6 => "tcp".into(),
@@ -102,9 +118,12 @@ impl Sample {
             IpAddr::V6(v6) => format!("[{v6}]:{port}"),
         };
         let (from, to) = (end(source, *source_port), end(destination, *destination_port));
-        format!("{verb:<14} {reason:<18} {protocol:<5} {from} > {to}  {bytes} bytes  {}\n", self.rule_meaning)
-            .trim_end()
-            .to_owned()
+        format!(
+            "{time}  {verb:<14} {reason:<18} {protocol:<5} {from} > {to}  {bytes} bytes  {}\n",
+            self.rule_meaning
+        )
+        .trim_end()
+        .to_owned()
             + "\n"
     }
 }
@@ -132,11 +151,12 @@ mod tests {
             rule: 1,
             ..Event::default()
         };
-        let sample = Sample::of(&event, 3_000_000);
+        let now = "2026-03-01T12:00:00.005Z".parse().unwrap();
+        let sample = Sample::of(&event, 3_000_000, now);
         assert_eq!(sample.ago_ms, 2);
         assert_eq!(
             sample.text(),
-            "drop           banned             tcp   198.51.100.7:40000 > 192.0.2.1:80  74 bytes  banned for unknown codes\n"
+            "2026-03-01T12:00:00.003Z  drop           banned             tcp   198.51.100.7:40000 > 192.0.2.1:80  74 bytes  banned for unknown codes\n"
         );
     }
 }

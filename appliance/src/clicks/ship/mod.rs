@@ -307,14 +307,17 @@ impl Shipper {
 
     fn advance(&self, position: Position, fate: Fate) {
         let mut state = self.shared.lock();
-        // The writer may have dropped the segment meanwhile, and counted its records as dropped.
-        if position <= state.cursor.position {
+        if position > state.cursor.position {
+            if let Fate::Shipped(records) | Fate::Rejected(records) | Fate::Damaged(records) = fate {
+                state.waiting = state.waiting.saturating_sub(records);
+            }
+            state.cursor.advance(position, fate);
+        } else if let Fate::Shipped(records) = fate {
+            // The writer has dropped the segment meanwhile, and counted these as dropped.
+            state.cursor.arrived(records);
+        } else {
             return;
         }
-        if let Fate::Shipped(records) | Fate::Rejected(records) | Fate::Damaged(records) = fate {
-            state.waiting = state.waiting.saturating_sub(records);
-        }
-        state.cursor.advance(position, fate);
         if let Err(error) = state.cursor.write(&self.directory) {
             tracing::warn!(%error, "the cursor of the spool cannot be written: after a crash blocks are sent again");
         }

@@ -1,6 +1,9 @@
 //! NATS JetStream: a block is one message, acknowledged when the stream has it; its id makes a second one a duplicate.
 
-use async_nats::jetstream::{self, Context, context::PublishErrorKind};
+use std::error::Error as _;
+
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectOptions};
 use clicks::wire::{Batch, SCHEMA};
 
@@ -36,8 +39,8 @@ impl Nats {
         let sent = async { self.context.send_publish(self.subject.clone(), message).await?.await };
         match sent.await {
             Ok(_) => Ok(()),
+            Err(error) if is_too_large(&error) => Err(Failure::Refused(error.to_string())),
             Err(error) => Err(match error.kind() {
-                PublishErrorKind::MaxPayloadExceeded => Failure::Refused(error.to_string()),
                 PublishErrorKind::StreamNotFound => Failure::Later(format!(
                     "no stream takes the subject {}: `nats stream add` makes one",
                     self.subject
@@ -46,6 +49,15 @@ impl Nats {
             }),
         }
     }
+}
+
+/// Whether neither server nor stream will ever take a message of this size.
+fn is_too_large(error: &PublishError) -> bool {
+    let of_stream = || {
+        let source = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+        source.is_some_and(|source| source.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
+    };
+    error.kind() == PublishErrorKind::MaxPayloadExceeded || of_stream()
 }
 
 impl Drop for Nats {

@@ -61,7 +61,7 @@ fn compare(guard: &mut Guard, name: &str, settings: &Settings, alive: bool) -> u
     packets.extend((0..FUZZED).map(|_| mutated(&seeds, &mut random)));
     for (index, packet) in packets.iter().enumerate() {
         now += random.below(20_000_000);
-        let question = Question { frame: packet, now_ns: Some(now), charges: true };
+        let question = Question { frame: packet, now_ns: Some(now), charges: true, candidate: false };
         let kernel = guard.explain(&question).unwrap();
         let host = on_host(&mut twin, packet, now, &kernel);
         assert_eq!(kernel, host, "{name}, packet {index}: {packet:02x?}");

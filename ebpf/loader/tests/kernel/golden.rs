@@ -79,7 +79,9 @@ fn owned(from: &str, to: &str) -> (TcpListener, rustix::fd::OwnedFd) {
 fn check(guard: &Guard, fixture: &Fixture, now: u64) {
     let Fixture { place, what, .. } = fixture;
     let mut frame = fixture.frame.clone();
-    let ask = |frame: &[u8]| guard.explain(&Question { frame, now_ns: Some(now), charges: true }).unwrap();
+    let ask = |frame: &[u8]| {
+        guard.explain(&Question { frame, now_ns: Some(now), charges: true, candidate: false }).unwrap()
+    };
     if fixture.needs.as_deref() == Some("cookie") {
         acknowledge(&mut frame, &ask);
     }

@@ -66,7 +66,7 @@ pub(crate) fn not_run(test: &str, why: &str) {
     }
 }
 
-fn object() -> Option<std::path::PathBuf> {
+pub(crate) fn object() -> Option<std::path::PathBuf> {
     env::var_os("CAROM_GUARD_OBJECT").map(Into::into)
 }
 

@@ -8,4 +8,5 @@ mod cost;
 mod differential;
 mod golden;
 mod lab;
+mod swapping;
 mod tables;

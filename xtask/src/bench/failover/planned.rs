@@ -1,9 +1,10 @@
 //! What clicks feel of what operators plan: a drain, an upgrade of carom, a swap of snapshots.
 
 use anyhow::{Context as _, Result, ensure};
+use lab::process::Process;
 use lab::topology::{Clicks, Lab, Plan, Shape};
 use lab::wait::{SOON, eventually};
-use lab::{Domains, Row};
+use lab::{Domains, Row, Site};
 use rustix::process::Signal;
 
 use super::ledger::{Measure, Rounds};
@@ -17,10 +18,15 @@ type Act = fn(&mut Lab) -> Result<()>;
 
 /// Runs each case so many times.
 pub(super) fn run(rounds: &mut Rounds, runs: usize) -> Result<()> {
-    let mut lab = start(&Plan::of(Shape::Pair), |node| node.set("drain", "settle_ms", 500))?;
-    let cases: [(&str, Act, bool); 3] = [
+    Process::inherit_orphans();
+    let mut lab = start(&Plan::of(Shape::Pair), |node| {
+        node.set("drain", "settle_ms", 500);
+        node.configure(Site::with_program);
+    })?;
+    let cases: [(&str, Act, bool); 4] = [
         ("planned drain", drain, true),
         ("upgrade of carom", upgrade, false),
+        ("carom drained and restarted", restart, false),
         ("snapshot swap", swap, false),
     ];
     for (case, act, drained) in cases {
@@ -55,8 +61,15 @@ fn drain(lab: &mut Lab) -> Result<()> {
     command(lab, &["drain", "--wait"])
 }
 
-/// Drained, ended in good order, started anew, and announced again.
+/// In place: the successor takes the sockets, and no route moves.
+#[expect(clippy::unnecessary_wraps, reason = "one of several acts")]
 fn upgrade(lab: &mut Lab) -> Result<()> {
+    lab.nodes[0].upgrade_carom();
+    Ok(())
+}
+
+/// Drained, ended in good order, started anew, and announced again.
+fn restart(lab: &mut Lab) -> Result<()> {
     command(lab, &["drain", "--wait"])?;
     let mut carom = lab.nodes[0].carom.take().context("carom runs")?;
     carom.signal(Signal::TERM);

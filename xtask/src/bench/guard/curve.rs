@@ -77,7 +77,7 @@ impl Stage<'_> {
     /// Every attack at every rate against every gate.
     pub(super) fn run(&mut self, effort: &Effort, report: &mut Report) -> Result<()> {
         let (rates, span): (&[u64], _) = match (effort.quick, effort.full) {
-            (true, _) => (&[0, 200_000, 1_000_000], Duration::from_millis(700)),
+            (true, _) => (&[0, 200_000, 600_000, 2_000_000], Duration::from_millis(1000)),
             (_, true) => (
                 &[0, 50_000, 100_000, 200_000, 400_000, 700_000, 1_000_000, 1_500_000, 2_500_000],
                 Duration::from_secs(3),

@@ -52,7 +52,7 @@ pub(crate) fn run(
             .with_context(|| format!("cannot load {}", objects.bench.display()))?;
         let mut costs = Report::new("guard", "What the guard costs per packet", Some(verdicts::NOOP));
         guard.tables_mut().apply(&subjects::settings(Mode::Enforce))?;
-        subjects::fill(&mut guard, &mut costs)?;
+        subjects::fill(&mut guard, stats::ROUNDS_MIN, &mut costs)?;
         costs.note(format!(
             "lists hold {} networks per family, {} sources are banned",
             subjects::NETWORKS,

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
@@ -18,7 +18,7 @@ use ebpf_loader::{
 
 use super::place::{NEAR, VIP, run};
 use crate::bench::machine::thread_cpu_time;
-use crate::bench::report::Report;
+use crate::bench::report::{Better, Metric, Report};
 
 /// The IPv6 service address.
 pub(super) const VIP_V6: &str = "2001:db8::80";
@@ -28,6 +28,8 @@ pub(super) const NETWORKS: u32 = 100_000;
 pub(super) const BANS: u32 = 65_536;
 /// What xdp-filter's tables hold at most, per family.
 const FILTERED: u32 = 10_000;
+
+const RELOAD: Metric = Metric { name: "time to read, swap and test", unit: "ms", better: Better::Less };
 
 /// Longer than a run.
 const LEASE: Duration = Duration::from_secs(3600);
@@ -76,16 +78,29 @@ pub(super) fn banned_v6(n: u32) -> Ipv6Addr {
     Ipv6Addr::from_bits(u128::from(0x2a00_0000_0000_0000u64 + u64::from(n) * 251) << 64 | 7)
 }
 
-/// Fills lists and bans to their bounds, and says how long the lists took.
-pub(super) fn fill(guard: &mut Guard, report: &mut Report) -> Result<()> {
-    let networks = (0..NETWORKS).map(listed_v4).chain((0..NETWORKS).map(listed_v6)).collect();
-    let lists = Lists::merge(&[List { kind: ListKind::Deny, number: 1, networks }]);
-    let began = std::time::Instant::now();
-    guard.tables_mut().replace_lists(&lists)?;
-    report.note(format!(
-        "{NETWORKS} networks of each family were replaced in {:.0} ms",
-        began.elapsed().as_secs_f64() * 1e3
-    ));
+/// Fills lists and bans to their bounds, and measures how long lists take from their text to being in force, tested.
+pub(super) fn fill(guard: &mut Guard, rounds: usize, report: &mut Report) -> Result<()> {
+    let text = |listed: &dyn Fn(u32) -> Cidr| {
+        (0..NETWORKS).map(|n| format!("{} # {n}\n", listed(n))).collect::<String>()
+    };
+    let (v4, v6) = (text(&listed_v4), text(&listed_v6));
+    // The last one stays.
+    let files = [("IPv4", v4.clone()), ("IPv6", v6.clone()), ("IPv4 and as many of IPv6", v4 + &v6)];
+    for (what, text) in &files {
+        for _ in 0..rounds {
+            let began = Instant::now();
+            let (list, bad) = List::parse(ListKind::Deny, 1, text);
+            ensure!(bad.is_empty(), "bad lines: {bad:?}");
+            guard.swap(None, Some(&Lists::merge(&[list])))?;
+            let took = began.elapsed();
+            report.add(
+                &format!("deny list of {NETWORKS} lines of {what}"),
+                RELOAD,
+                "carom's guard",
+                took.as_secs_f64() * 1e3,
+            );
+        }
+    }
     for n in 0..BANS / 2 {
         for source in [Cidr::host(banned_v4(n).into()), Cidr::host(banned_v6(n).into())] {
             guard.tables_mut().ban(source, BanKind::Drop, LEASE, 1)?;

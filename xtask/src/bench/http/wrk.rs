@@ -56,6 +56,10 @@ pub(in crate::bench) struct Done {
     pub(in crate::bench) seconds: f64,
     pub(in crate::bench) other_than_redirects: u64,
     pub(in crate::bench) socket_errors: Option<String>,
+    /// Half of the answers came within so many microseconds.
+    pub(in crate::bench) median_us: Option<f64>,
+    /// All but one in a hundred.
+    pub(in crate::bench) high_us: Option<f64>,
 }
 
 impl Load {
@@ -86,7 +90,7 @@ impl Load {
     pub(in crate::bench) fn run(&self, address: SocketAddr, script: &Path, seconds: u32) -> Result<Done> {
         let mut wrk = Command::new("wrk");
         wrk.args(["--threads", "1", "--connections", &self.connections.to_string()]);
-        wrk.args(["--duration", &format!("{seconds}s"), "--script"])
+        wrk.args(["--latency", "--duration", &format!("{seconds}s"), "--script"])
             .arg(script)
             .arg(format!("http://{address}/"));
         let output = on_cpu(&wrk, CLIENT_CPU).output().context("cannot run wrk")?;
@@ -112,8 +116,16 @@ impl Done {
             other_than_redirects: after("Non-2xx or 3xx responses:")
                 .map_or(Some(0), |text| text.parse().ok())?,
             socket_errors: after("Socket errors:").map(|errors| format!("socket errors: {errors}")),
+            median_us: after("50%").and_then(microseconds),
+            high_us: after("99%").and_then(microseconds),
         })
     }
+}
+
+/// `57.00us`, `2.10ms` or `1.00s` in microseconds.
+fn microseconds(text: &str) -> Option<f64> {
+    let scaled = |unit: &str, factor: f64| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor);
+    scaled("us", 1.0).or_else(|| scaled("ms", 1e3)).or_else(|| scaled("s", 1e6))
 }
 
 #[cfg(test)]
@@ -123,9 +135,16 @@ mod tests {
     #[test]
     fn what_wrk_says_is_read() {
         let said = "Running 4s test @ http://127.0.0.1:1/\n  1 threads and 64 connections\n\
+                    \x20 Latency Distribution\n     50%   57.00us\n     99%    2.10ms\n\
                     \x20 407301 requests in 4.01s, 91.29MB read\n  Non-2xx or 3xx responses: 12\nRequests/sec: 1.0\n";
-        let expected =
-            Done { requests: 407_301, seconds: 4.01, other_than_redirects: 12, socket_errors: None };
+        let expected = Done {
+            requests: 407_301,
+            seconds: 4.01,
+            other_than_redirects: 12,
+            socket_errors: None,
+            median_us: Some(57.0),
+            high_us: Some(2_100.0),
+        };
         assert_eq!(Done::parse(said), Some(expected));
         assert_eq!(Done::parse("unable to connect"), None);
     }

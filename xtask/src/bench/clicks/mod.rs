@@ -1,8 +1,9 @@
-//! What recording clicks costs: a node with and without it, and one whose receiver is down, under the same load.
+//! What recording clicks costs: a node with and without it, and one whose receiver is down, under the same load; and an outage
+//! that outlasts the spool.
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +13,9 @@ use super::http::wrk::{LOADS, Load};
 use super::links::{Links, TemporaryFile};
 use super::node;
 use super::report::{Better, Metric, Report};
+
+mod outage;
+mod receiver;
 
 const SERVER_CPU: usize = 0;
 
@@ -60,7 +64,74 @@ pub(crate) fn run(effort: &Effort, directory: &Path, carom: &Path, real_links: &
             }
         }
     }
+    let snapshot = files.0.join("links.snapshot");
+    outage::run(effort, &mut report, &links, &files.0, carom, &snapshot)?;
     Ok(report)
+}
+
+/// Fields that browsers and crawlers send, and a record keeps: a mix as of real traffic, four of five from people.
+const FIELDS: [&str; 5] = [
+    r"User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36\r\nReferer: https://news.example/some/story?id=7",
+    r"User-Agent: Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
+    r"User-Agent: Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36\r\nReferer: https://social.example/",
+    r"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\nDNT: 1",
+    r"User-Agent: Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+];
+
+/// The load's script, whose requests get [`FIELDS`] in turn.
+fn script(load: &Load, directory: &Path, links: &Links) -> Result<PathBuf> {
+    let path = load.write_script(directory, links)?;
+    let text = fs::read_to_string(&path)?;
+    let mut turns = FIELDS.iter().cycle();
+    let mut with_fields = String::with_capacity(text.len() * 4);
+    for line in text.lines() {
+        match line.strip_suffix("\\r\\n\\r\\n\",") {
+            Some(head) => {
+                let fields = turns.next().expect("a cycle has no end");
+                with_fields += &format!("{head}\\r\\n{fields}\\r\\n\\r\\n\",");
+            }
+            None => with_fields += line,
+        }
+        with_fields.push('\n');
+    }
+    ensure!(with_fields.contains("Googlebot"), "{} has no requests to extend", path.display());
+    fs::write(&path, with_fields).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+/// What `carom clicks audit` says.
+struct Books(serde_json::Value);
+
+impl Books {
+    fn number(&self, key: &str) -> u64 {
+        self.0["to"][key].as_u64().unwrap_or_default()
+    }
+
+    /// Clicks without a record of their own or of others at the receiver, once nothing waits.
+    fn lost(&self) -> u64 {
+        ["ring_full", "undecodable", "disk", "spool_full", "crashed", "rejected", "dropped", "damaged"]
+            .iter()
+            .map(|key| self.number(key))
+            .sum()
+    }
+}
+
+/// The books of a node that has ended; wrong ones are an error.
+fn books(carom: &Path, config: &Path, name: &str) -> Result<Books> {
+    let books = audit(carom, config, &["--recount"])?;
+    ensure!(books.0["right"] == true, "the books of {name} are wrong: {}", books.0);
+    Ok(books)
+}
+
+fn audit(carom: &Path, config: &Path, more: &[&str]) -> Result<Books> {
+    let output = Command::new(carom)
+        .args(["clicks", "audit", "--json", "--config"])
+        .arg(config)
+        .args(more)
+        .output()
+        .context("cannot run carom clicks audit")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(Books(serde_json::from_str(&text).with_context(|| format!("the audit is no JSON: {text}"))?))
 }
 
 /// A receiver that nobody is behind.
@@ -81,7 +152,7 @@ fn measure(
     report: &mut Report,
 ) -> Result<()> {
     let Contestant { name, extra } = contestant;
-    let script = load.write_script(directory, links)?;
+    let script = script(load, directory, links)?;
     let (process, address) = node::start_with(carom, directory, snapshot, SERVER_CPU, extra)?;
     let cpu =
         || (process.cpu_time(), process.cpu_time_of_thread("shard-0"), process.cpu_time_of_thread("clicks"));
@@ -100,15 +171,8 @@ fn measure(
     if extra.is_empty() {
         return Ok(());
     }
-    let audit = Command::new(carom)
-        .args(["clicks", "audit", "--recount", "--json", "--config"])
-        .arg(&config)
-        .output()
-        .context("cannot run carom clicks audit")?;
-    let text = String::from_utf8_lossy(&audit.stdout).into_owned();
-    ensure!(audit.status.success(), "the books of {name} are wrong: {text}");
-    let books: serde_json::Value = serde_json::from_str(&text).context("the audit is no JSON")?;
-    let number = |key: &str| books["to"][key].as_u64().unwrap_or_default() as f64;
+    let books = books(carom, &config, name)?;
+    let number = |key: &str| books.number(key) as f64;
     // wrk may have been cut off before it read some answers.
     ensure!(
         number("clicks") >= done.requests as f64,
