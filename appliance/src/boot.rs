@@ -15,6 +15,7 @@ mod ready_file;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,7 @@ use crate::handover::take::{Inheritance, Predecessor};
 use crate::limits::{CLICK_RING_BYTES_TAKEN_OVER, CLICKS_PATIENCE, LOG_PATIENCE, START_PATIENCE};
 use crate::metrics::ShardCells;
 use crate::protocol::Speech;
+use crate::redirect::Surroundings;
 use crate::scanners::Scout;
 use crate::shard::Seed;
 use crate::shard::listen::Bound;
@@ -106,9 +108,11 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
         node,
         listen,
         tls,
+        acme,
         snapshot,
         http: limits,
         server,
+        proxies,
         connections,
         admin,
         access_log,
@@ -131,6 +135,8 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
     let addresses = bound.addresses().to_vec();
     let sockets = bound.sockets();
     let (http, https) = addresses.split_at(listen.http.len());
+    let surroundings = Arc::new(Surroundings::new(tls.public_port, https, acme));
+    let proxies = Arc::new(proxies);
     let certificates = (!https.is_empty()).then(|| Work::begin(&tls)).transpose()?;
     let secure = certificates.as_ref().map(Work::shared);
     let admin_name = configured_name(&admin);
@@ -206,6 +212,8 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
             plain_listeners: http.len(),
             acceptor,
             handshake_timeout: tls.handshake_timeout,
+            surroundings: Arc::clone(&surroundings),
+            proxies: Arc::clone(&proxies),
             slot: Arc::clone(&slot),
             stage: Arc::clone(&stage),
             counters,
@@ -278,6 +286,7 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
             (Some(predecessor), later) => {
                 predecessor.relieve(&addresses)?;
                 stage.share_listeners(false);
+                admin.name_stays().store(false, Ordering::Release);
                 let later = later.map(|plan| plan.later(Arc::clone(predecessor))).transpose();
                 later.context("cannot start the thread that waits for the spool of clicks")?
             }

@@ -56,6 +56,8 @@ mod tls_certificates;
 
 mod tls_tickets;
 
+mod clients;
+
 mod upgrade;
 
 mod upgrade_failures;
@@ -63,6 +65,10 @@ mod upgrade_failures;
 mod upgrade_sockets;
 
 mod http2_tls;
+
+mod sites;
+
+mod proxies;
 
 mod anycast_lab;
 

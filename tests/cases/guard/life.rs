@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ebpf_loader::{Guard, GuardOptions, Pins};
 use lab::load::{Load, Plan, Steady};
+use lab::process::Process;
 use lab::{Node, SOON, eventually};
 use rustix::process::Signal;
 
@@ -172,4 +173,37 @@ fn a_node_is_killed_and_started_again_under_traffic_and_the_gate_never_opens() {
     assert!(bench.counted("banned") > before + 4);
     let status = bench.json(&["status"]);
     assert_eq!(status["interfaces"], serde_json::json!(["node0"]));
+}
+
+#[test]
+fn an_upgrade_adopts_the_gate_and_one_that_fails_gives_it_back() {
+    let Some(bench) = Bench::new() else { return };
+    Process::inherit_orphans();
+    let bench = bench.without_limits();
+    let mut node = bench.start();
+    for scanner in SCANNERS {
+        bench.told(&["ban", scanner, "--for", "1h"]);
+    }
+    let load = bench.load(10);
+    load.until_more(20);
+    // This successor fails after it has set up the guard.
+    let nowhere = bench.site.path().join("nowhere").join("access.log");
+    let bench = bench.set("access_log", "path", format!("{nowhere:?}")).set("access_log", "sample_every", 1);
+    let failed = bench.node_side.within(|| bench.site.upgrade());
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(failed.output.contains("access_log.path"), "{}\n{}", failed.output, node.log());
+    assert!(node.log().contains("the guard is this process's again"), "{}", node.log());
+    bench.drops(SCANNERS);
+    load.until_more(20);
+    let bench = bench.set("access_log", "sample_every", 0);
+    let upgrade = bench.node_side.within(|| bench.site.upgrade());
+    assert_eq!(upgrade.code, Some(0), "{upgrade:?}\n{}", node.log());
+    let successor = node.successor(&bench.site.ready_file());
+    assert!(node.end(SOON).success(), "{}", node.log());
+    load.until_more(20);
+    load.stop().assert_flawless();
+    bench.drops(SCANNERS);
+    let kernel = successor.vitals().guard.unwrap().kernel.unwrap();
+    assert_eq!((kernel.attached[0].path.as_str(), kernel.bans), ("adopted", 2));
+    successor.stop();
 }

@@ -67,6 +67,7 @@ const NEEDS: &[Need] = &[
         purposes: &[Purpose::Test, Purpose::Bench],
         reason: "damages the guard's tables from outside, and loads xdp-filter beside the guard",
     },
+    Need { package: "chromium", purposes: &[Purpose::Test], reason: "a browser that follows a short link" },
     Need {
         package: "curl",
         purposes: &[Purpose::Demo, Purpose::Test, Purpose::Bench],
@@ -156,6 +157,12 @@ const NEEDS: &[Need] = &[
         package: "rustc-web",
         purposes: &[Purpose::Ebpf],
         reason: "a compiler whose sources of core and LLVM can be had",
+    },
+    Need { package: "slowhttptest", purposes: &[Purpose::Test], reason: "clients that are slow on purpose" },
+    Need {
+        package: "testssl.sh",
+        purposes: &[Purpose::Test],
+        reason: "looks for flaws of TLS that have a name",
     },
     Need {
         package: "xdp-tools",

@@ -47,7 +47,7 @@ pub enum AdminError {
 }
 
 impl AdminListener {
-    /// Takes the listener that another process has bound for `address`.
+    /// Takes the listener that another process has bound for `address`. A name in the file system is that one's until it is said otherwise.
     ///
     /// # Errors
     ///
@@ -59,6 +59,7 @@ impl AdminListener {
                 let refused =
                     |source| AdminError::Refused { address: format!("unix:{}", path.display()), source };
                 let unlink = Unlink::of(path).map_err(refused)?;
+                unlink.stays.store(true, Ordering::Release);
                 Ok(Self::Unix(descriptor.into(), unlink))
             }
         }
