@@ -41,6 +41,7 @@ use crate::handover::take::{Inheritance, Predecessor};
 use crate::limits::{CLICK_RING_BYTES_TAKEN_OVER, CLICKS_PATIENCE, LOG_PATIENCE, START_PATIENCE};
 use crate::metrics::ShardCells;
 use crate::protocol::Speech;
+use crate::redirect::Surroundings;
 use crate::scanners::Scout;
 use crate::shard::Seed;
 use crate::shard::listen::Bound;
@@ -107,9 +108,11 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
         node,
         listen,
         tls,
+        acme,
         snapshot,
         http: limits,
         server,
+        proxies,
         connections,
         admin,
         access_log,
@@ -132,6 +135,8 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
     let addresses = bound.addresses().to_vec();
     let sockets = bound.sockets();
     let (http, https) = addresses.split_at(listen.http.len());
+    let surroundings = Arc::new(Surroundings::new(tls.public_port, https, acme));
+    let proxies = Arc::new(proxies);
     let certificates = (!https.is_empty()).then(|| Work::begin(&tls)).transpose()?;
     let secure = certificates.as_ref().map(Work::shared);
     let admin_name = configured_name(&admin);
@@ -207,6 +212,8 @@ fn run(settings: Settings, ready_file: Option<&Path>, hangups: Hangups, given: G
             plain_listeners: http.len(),
             acceptor,
             handshake_timeout: tls.handshake_timeout,
+            surroundings: Arc::clone(&surroundings),
+            proxies: Arc::clone(&proxies),
             slot: Arc::clone(&slot),
             stage: Arc::clone(&stage),
             counters,

@@ -19,6 +19,8 @@ pub mod http2;
 
 pub mod protocol;
 
+pub mod proxies;
+
 pub mod redirect;
 
 pub mod tls;

@@ -57,6 +57,28 @@ impl Bounds {
 
 // What the operator may set. ------------------------------------------------------------------------------------------
 
+/// Longest PROXY header in bytes: what its specification lets a receiver ask for, with room for the parts that balancers add.
+pub const PROXY_HEADER_BYTES_MAX: usize = 536;
+
+/// Most hops of a request that are looked at: more proxies in a row are a loop.
+pub const FORWARDED_HOPS_MAX: usize = 16;
+
+/// Most networks of balancers and of proxies: each accept looks at all of them.
+pub const PROXY_NETWORKS_MAX: usize = 64;
+
+/// Longest token of an ACME challenge in bytes; those in use have 43.
+pub const ACME_TOKEN_BYTES_MAX: usize = 128;
+
+/// How long a document of a domain may be kept, in seconds: who publishes a new one expects it to be seen within the hour.
+pub const DOCUMENT_MAX_AGE_S: u32 = 3600;
+
+/// Bytes of documents that closed windows of one HTTP/2 connection may hold back: a browser that asks for all of a domain at
+/// once gets them, and a client that never reads costs no more.
+pub const HELD_BODIES_BYTES_MAX: usize = 131_072;
+
+/// `tls.public_port`; 0 leaves it to the node.
+pub const PORT: Bounds = Bounds::new(0, 65_535, "TCP has no others");
+
 /// `listen.backlog`: handshakes that wait for `accept`.
 pub const BACKLOG: Bounds = Bounds::new(
     1,

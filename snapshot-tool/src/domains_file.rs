@@ -1,11 +1,13 @@
 //! The domain file: TOML that says what each domain does, read with a line for every complaint.
 
 use crate::destination::{self, Schemes};
+use crate::documents;
 use crate::domain_name::DomainName;
+use crate::hsts_text;
 use crate::limits::CACHE_MAX_AGE_S_MAX;
 use crate::nearest::suggestion;
 use crate::settings::{DomainPlan, Settings, Target};
-use snapshot_format::{CacheVisibility, CaseMode, QueryMode, Status, TrailingSlash};
+use snapshot_format::{CacheVisibility, CaseMode, Document, HttpsMode, QueryMode, Status, TrailingSlash};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use toml::Spanned;
@@ -126,6 +128,16 @@ impl FileReader<'_> {
                 }
                 Key::Root => settings.root.destination = self.destination(value)?,
                 Key::RootStatus => settings.root.status = self.status(value)?,
+                Key::Https => settings.https = self.word(value, HttpsMode::ALL, HttpsMode::name)?,
+                Key::Hsts => {
+                    let hsts = hsts_text::parse(self.text(value)?);
+                    settings.hsts = hsts.map_err(|message| self.complain(at, message))?;
+                }
+                Key::Document(document) => {
+                    let content = documents::parse(document, self.text(value)?);
+                    let content = content.map_err(|message| self.complain(at, message))?;
+                    settings.documents.set(document, &content);
+                }
             }
         }
         Ok(settings)
@@ -136,6 +148,11 @@ impl FileReader<'_> {
         code.and_then(Status::from_code).ok_or_else(|| {
             self.complain(value.span().start, "a status is one of 301, 302, 303, 307, 308, without quotes")
         })
+    }
+
+    fn text<'v>(&self, value: &'v Spanned<DeValue<'_>>) -> Result<&'v str, Complaint> {
+        let complaint = || self.complain(value.span().start, "a text in quotes is expected");
+        value.get_ref().as_str().ok_or_else(complaint)
     }
 
     fn max_age(&self, value: &Spanned<DeValue<'_>>) -> Result<u32, Complaint> {
@@ -223,10 +240,13 @@ enum Key {
     NotFoundStatus,
     Root,
     RootStatus,
+    Https,
+    Hsts,
+    Document(Document),
 }
 
 impl Key {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 17] = [
         Self::Status,
         Self::Case,
         Self::TrailingSlash,
@@ -237,6 +257,13 @@ impl Key {
         Self::NotFoundStatus,
         Self::Root,
         Self::RootStatus,
+        Self::Https,
+        Self::Hsts,
+        Self::Document(Document::Robots),
+        Self::Document(Document::Security),
+        Self::Document(Document::AssetLinks),
+        Self::Document(Document::AppleAppSiteAssociation),
+        Self::Document(Document::Favicon),
     ];
 
     const fn name(self) -> &'static str {
@@ -251,6 +278,9 @@ impl Key {
             Self::NotFoundStatus => "not_found_status",
             Self::Root => "root",
             Self::RootStatus => "root_status",
+            Self::Https => "https",
+            Self::Hsts => "hsts",
+            Self::Document(document) => document.key(),
         }
     }
 }
@@ -273,7 +303,8 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 fn render_settings(settings: &Settings, text: &mut String) {
-    let Settings { status, case, trailing_slash, query, cache, not_found, root } = settings;
+    let Settings { status, case, trailing_slash, query, cache, not_found, root, https, hsts, documents } =
+        settings;
     let (visibility, max_age_s) = (cache.visibility, cache.max_age_s);
     let _ = write!(
         text,
@@ -283,6 +314,13 @@ fn render_settings(settings: &Settings, text: &mut String) {
     for (key, Target { status, destination }) in [("not_found", not_found), ("root", root)] {
         let destination = toml::Value::String(destination.clone().unwrap_or_default());
         let _ = write!(text, "{key} = {destination}\n{key}_status = {status}\n");
+    }
+    let hsts = hsts.map(|hsts| hsts_text::render(&hsts)).unwrap_or_default();
+    let _ = write!(text, "https = \"{https}\"\nhsts = \"{hsts}\"\n");
+    for document in Document::ALL {
+        let content = documents.as_documents().get(document).unwrap_or_default();
+        let content = toml::Value::String(documents::render(document, content));
+        let _ = writeln!(text, "{} = {content}", document.key());
     }
 }
 
@@ -304,9 +342,17 @@ status = 307
 not_found = "https://lost.example/"
 cache_max_age_s = 5
 
+https = "upgrade"
+robots_txt = """
+User-agent: *
+Disallow:
+"""
+
 [domains."z.example"]
 case = "insensitive"
 not_found = ""
+hsts = "max-age=300"
+robots_txt = ""
 
 [domains."*.A.example"]
 trailing_slash = "strict"
@@ -325,6 +371,11 @@ root_status = 301
         assert_eq!(second.not_found.destination.as_deref(), Some("https://lost.example/"));
         assert_eq!(second.cache.max_age_s, 5);
         assert_eq!(second.root.status, Status::MovedPermanently);
+        assert_eq!((first.https, second.https), (HttpsMode::Upgrade, HttpsMode::Upgrade));
+        assert_eq!((first.hsts.map(|hsts| hsts.max_age_s), second.hsts), (Some(300), None));
+        assert!(first.documents.as_documents().is_empty());
+        let robots = second.documents.as_documents().get(Document::Robots);
+        assert_eq!(robots, Some(&b"User-agent: *\nDisallow:\n"[..]));
         assert_eq!(parse(&render(&plan), &Schemes::default()), Ok(plan));
     }
 
@@ -359,6 +410,12 @@ root_status = 301
         check_complaint(
             "version = 1\n[defaults]\ncache_max_age_s = -1",
             "line 3: cache_max_age_s is a number",
+        );
+        check_complaint("version = 1\n[defaults]\nhttps = \"always\"", "line 3: \"always\" is not possible");
+        check_complaint("version = 1\n[defaults]\nhsts = \"on\"", "line 3: hsts begins with max-age=N");
+        check_complaint(
+            "version = 1\n[defaults]\nassetlinks_json = \"{\"",
+            "line 3: assetlinks_json is no JSON",
         );
         check_complaint("version = 1\nversion = 1", "line 2: duplicate key");
     }

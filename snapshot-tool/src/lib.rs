@@ -13,7 +13,9 @@ pub mod destination;
 pub mod domain_name;
 pub mod moment;
 
+pub mod documents;
 pub mod domains_file;
+pub mod hsts_text;
 pub mod settings;
 
 pub mod source;

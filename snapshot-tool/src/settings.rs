@@ -1,10 +1,13 @@
 //! What a domain does by default: the values behind a domain file and a domain table.
 
 use crate::domain_name::DomainName;
+use crate::hsts_text;
 use serde_json::Value;
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, QueryMode, RedirectTo, Status, TrailingSlash,
+    Cache, CacheVisibility, CaseMode, Document, DocumentsBuffer, Domain, Hsts, HttpsMode, QueryMode,
+    RedirectTo, Site, Status, TrailingSlash,
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Settings of one domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,12 @@ pub struct Settings {
     pub not_found: Target,
     /// Where `/` goes.
     pub root: Target,
+    /// What a request in clear text gets.
+    pub https: HttpsMode,
+    /// What is said about HTTPS in answers over HTTPS.
+    pub hsts: Option<Hsts>,
+    /// The documents that clients look for by fixed names.
+    pub documents: DocumentsBuffer,
 }
 
 /// Where a domain itself redirects to.
@@ -60,6 +69,9 @@ impl Default for Settings {
             cache: Cache { visibility: CacheVisibility::Private, max_age_s: 90 },
             not_found: Target::NONE,
             root: Target::NONE,
+            https: HttpsMode::AsAsked,
+            hsts: None,
+            documents: DocumentsBuffer::default(),
         }
     }
 }
@@ -67,7 +79,8 @@ impl Default for Settings {
 impl Settings {
     /// These settings as an entry of a domain table; the writer gives out the id and counts the links.
     pub fn as_domain<'s>(&'s self, name: &'s DomainName) -> Domain<'s> {
-        let Self { status, case, trailing_slash, query, cache, not_found, root } = self;
+        let Self { status, case, trailing_slash, query, cache, not_found, root, https, hsts, documents } =
+            self;
         Domain {
             id: 0,
             name: name.host.as_bytes(),
@@ -79,17 +92,24 @@ impl Settings {
             cache: *cache,
             not_found: not_found.redirect(),
             root: root.redirect(),
+            site: Site { https: *https, hsts: *hsts, documents: documents.as_documents() },
             links: 0,
         }
     }
 }
 
 impl Settings {
-    /// Every key of the domain file with its value, in the order of the file; an empty text is no destination.
-    pub fn values(&self) -> [(&'static str, String); 10] {
-        let Self { status, case, trailing_slash, query, cache, not_found, root } = self;
+    /// Every key of the domain file with its value, in the order of the file; an empty text is nothing. Documents are told
+    /// by their size and hash.
+    pub fn values(&self) -> Vec<(&'static str, String)> {
+        let Self { status, case, trailing_slash, query, cache, not_found, root, https, hsts, documents } =
+            self;
         let destination = |target: &Target| target.destination.clone().unwrap_or_default();
-        [
+        let document = |document: Document| match documents.as_documents().get(document) {
+            None => String::new(),
+            Some(content) => format!("{} bytes, {:016x}", content.len(), xxh3_64(content)),
+        };
+        let mut values = vec![
             ("status", status.to_string()),
             ("case", case.to_string()),
             ("trailing_slash", trailing_slash.to_string()),
@@ -100,7 +120,11 @@ impl Settings {
             ("not_found_status", not_found.status.to_string()),
             ("root", destination(root)),
             ("root_status", root.status.to_string()),
-        ]
+            ("https", https.to_string()),
+            ("hsts", hsts.map(|hsts| hsts_text::render(&hsts)).unwrap_or_default()),
+        ];
+        values.extend(Document::ALL.map(|one| (one.key(), document(one))));
+        values
     }
 
     /// Every key of the domain file with its value, numbers as such.
@@ -123,11 +147,13 @@ pub fn of_domain(domain: &Domain<'_>) -> (DomainName, Settings) {
         cache,
         not_found,
         root,
+        site: Site { https, hsts, documents },
         links: _,
     } = *domain;
     let name = DomainName { host: String::from_utf8_lossy(name).into_owned(), wildcard };
     let (not_found, root) = (Target::of(not_found), Target::of(root));
-    (name, Settings { status, case, trailing_slash, query, cache, not_found, root })
+    let documents = DocumentsBuffer::of(documents);
+    (name, Settings { status, case, trailing_slash, query, cache, not_found, root, https, hsts, documents })
 }
 
 /// Every domain that rows may belong to: those of the domain file, and settings for the others.
@@ -146,12 +172,17 @@ mod tests {
     #[test]
     fn settings_survive_the_domain_table() {
         let name = DomainName::parse("*.brand.example").unwrap();
+        let mut documents = DocumentsBuffer::default();
+        documents.set(Document::Robots, b"User-agent: *\n");
         let settings = Settings {
             status: Status::SeeOther,
             root: Target {
                 status: Status::MovedPermanently,
                 destination: Some("https://a.example/".to_owned()),
             },
+            https: HttpsMode::Upgrade,
+            hsts: Some(Hsts { max_age_s: 300, subdomains: true, preload: false }),
+            documents,
             ..Settings::default()
         };
         let domain = settings.as_domain(&name);

@@ -398,3 +398,38 @@ fn rows_and_domain_files_that_use_the_reserved_name_are_refused() {
         .complains("domains.toml, line 2")
         .complains("use another domain");
 }
+
+#[test]
+fn codes_that_nodes_answer_by_themselves_are_warned_of() {
+    let bench = Bench::new();
+    let rows = [".well-known/acme-challenge/x", "favicon.ico", "robots.txt", "robots"]
+        .map(|code| format!("go.example,{code},{URL}\n"));
+    bench.write("rows.csv", csv(&rows.concat()));
+    bench.write("domains.toml", "version = 1\n[defaults]\nrobots_txt = \"User-agent: *\"\n");
+    let build = "build --force --domains domains.toml --output a.snapshot rows.csv";
+    let said = bench.run(build).exits(0).stdout;
+    let warning = "warning     3 codes where nodes answer by themselves:\n            \
+                   go.example/.well-known/acme-challenge/x (line 2): never answers\n            \
+                   go.example/favicon.ico (line 3): answers while there is no such document\n            \
+                   go.example/robots.txt (line 4): never answers\n";
+    assert!(said.contains(warning), "{said}");
+    let summary = bench.run(&format!("{build} --json")).exits(0).json();
+    assert_eq!(summary["reserved_codes"]["total"], 3);
+}
+
+#[test]
+fn what_a_domain_says_besides_its_links_is_in_the_snapshot() {
+    let bench = Bench::new();
+    bench.write("rows.csv", csv(&format!("go.example,a,{URL}\n")));
+    let domains = "version = 1\n[domains.\"go.example\"]\nhttps = \"upgrade\"\n\
+                   hsts = \"max-age=300; includeSubDomains\"\nfavicon_ico = \"AAABAAEA\"\n";
+    bench.write("domains.toml", domains);
+    bench.run("build --domains domains.toml --output a.snapshot rows.csv").exits(0);
+    let settings = bench.run("inspect --json a.snapshot").exits(0).json()["domains"][0]["settings"].clone();
+    assert_eq!(
+        (&settings["https"], &settings["hsts"]),
+        (&json!("upgrade"), &json!("max-age=300; includeSubDomains"))
+    );
+    let favicon = settings["favicon_ico"].as_str().unwrap();
+    assert!(favicon.starts_with("6 bytes, "), "{favicon}");
+}

@@ -66,6 +66,10 @@ mod upgrade_sockets;
 
 mod http2_tls;
 
+mod sites;
+
+mod proxies;
+
 mod anycast_lab;
 
 mod anycast_faults;

@@ -154,6 +154,9 @@ fn a_client_gets_ecdsa_where_it_can_and_rsa_where_it_must_with_a_warning() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains(&format!("Signature type: {expected}")), "{suites}: {said}");
     }
+    let log = node.log();
+    assert!(log.contains("certificates serve that are not as they should be"), "{log}");
+    assert!(log.contains("RSA costs three times") && log.contains("certificates=1"), "{log}");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Status, TrailingSlash, Writer, WriterOptions,
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Status, TrailingSlash, Writer,
+    WriterOptions,
 };
 
 /// One row of the input of `snapshot-tool build`.
@@ -106,6 +107,7 @@ pub fn plain_domain(name: &str) -> Domain<'_> {
         cache: Cache { visibility: CacheVisibility::Private, max_age_s: 90 },
         not_found: None,
         root: None,
+        site: Site::NONE,
         links: 0,
     }
 }

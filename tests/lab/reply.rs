@@ -106,7 +106,8 @@ impl Reply {
         must(once("location")?.is_some() == redirects, "exactly the redirects have a Location")?;
         let cache = once("cache-control")?;
         must(cache.is_some(), "a reply says who may keep it")?;
-        must(redirects || cache == Some(b"no-store"), "what is no redirect is kept by nobody")?;
+        let kept = redirects || self.status == 200;
+        must(kept || cache == Some(b"no-store"), "what is neither redirect nor document is kept by nobody")?;
         must(once("allow")?.is_some() == matches!(self.status, 204 | 405), "204 and 405 have Allow")?;
         must(once("retry-after")?.is_some() == (self.status == 503), "503 says when to come back")?;
         let connection = once("connection")?;

@@ -63,7 +63,17 @@ impl Trust {
     /// What went wrong, in words.
     pub fn try_connect(&self, address: SocketAddr, host: &str) -> Result<SecurePeer, String> {
         let text = |error: std::io::Error| format!("{:?}: {error}", error.kind());
-        let stream = TcpStream::connect_timeout(&address, SILENCE_MAX).map_err(text)?;
+        self.try_connect_on(TcpStream::connect_timeout(&address, SILENCE_MAX).map_err(text)?, host)
+    }
+
+    /// Completes a handshake as with `host` on a connection on which something else may have been said.
+    #[track_caller]
+    pub fn connect_on(&self, stream: TcpStream, host: &str) -> SecurePeer {
+        self.try_connect_on(stream, host).unwrap_or_else(|error| panic!("no handshake: {error}"))
+    }
+
+    fn try_connect_on(&self, stream: TcpStream, host: &str) -> Result<SecurePeer, String> {
+        let text = |error: std::io::Error| format!("{:?}: {error}", error.kind());
         stream.set_nodelay(true).map_err(text)?;
         stream.set_read_timeout(Some(SILENCE_MAX)).map_err(text)?;
         stream.set_write_timeout(Some(SILENCE_MAX)).map_err(text)?;

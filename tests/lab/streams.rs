@@ -237,6 +237,7 @@ fn read_block(block: &[u8]) -> (u16, Vec<(String, String)>) {
                     46 => "location",
                     53 => "retry-after",
                     54 => "server",
+                    56 => "strict-transport-security",
                     other => panic!("an unexpected name: entry {other}"),
                 };
                 let bytes = integer(&mut at, 7);

@@ -149,6 +149,11 @@ pub const fn recorded_as(outcome: Outcome) -> Option<clicks::Outcome> {
         Outcome::Deleted => Some(clicks::Outcome::Deleted),
         Outcome::CorruptRecord => Some(clicks::Outcome::CorruptRecord),
         Outcome::Canary
+        | Outcome::Upgraded
+        | Outcome::UpgradedMiss
+        | Outcome::Challenge
+        | Outcome::Document
+        | Outcome::NoDocument
         | Outcome::NulInPath
         | Outcome::UnknownHost
         | Outcome::Misdirected
@@ -166,7 +171,6 @@ mod tests {
     use crate::http::head::{Parsed, parse};
     use crate::limits::HttpLimits;
     use crate::metrics::Reason as _;
-    use crate::redirect::CacheControl;
 
     fn recorder(bytes: usize, every: u32, rules: Rules) -> (Recorder, Consumer<u8>, Arc<Pressure>) {
         let (ring, read) = RingBuffer::new(bytes);
@@ -179,7 +183,7 @@ mod tests {
         let Parsed::Whole(head, _) = parse(request.as_bytes(), &HttpLimits::default()) else {
             panic!("{request:?}")
         };
-        let decision = Decision { outcome, status: 302, location: None, cache: CacheControl::NoStore, asked };
+        let decision = Decision { asked, ..Decision::of(outcome, 302) };
         let moment = Moment {
             peer: "192.0.2.77:4711".parse().unwrap(),
             tls: false,

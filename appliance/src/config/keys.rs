@@ -22,11 +22,13 @@ use crate::limits::{
     DOMAINS_IN_METRICS, DRAIN_ANNOUNCE_MS, DRAIN_DEADLINE_MS, EVENTS_PER_S, EXEMPT_NETWORKS_MAX,
     EXPIRY_WARNING_DAYS, FIELDS, HANDSHAKE_TIMEOUT_MS, HEAD_BYTES, HEADER_TIMEOUT_MS, IDLE_TIMEOUT_MS,
     IGNORED_MAX, INTERFACES_MAX, KEEP_SHIPPED_S, LEASE_MS, LIST_FILES_MAX, NODE_CONNECTIONS_PER_S,
-    NODE_NAME_BYTES_MAX, PARAMETER_BYTES_MAX, POINTS, POLICY_DOMAINS_MAX, POLL_INTERVAL_MS,
-    PROTECTED_NETWORKS_MAX, REQUESTS_PER_CONNECTION, SAMPLE_EVERY, SCANNER_HALF_LIFE_S, SCANNER_THRESHOLD,
-    SEGMENTS_PER_S, SERVER_BYTES_MAX, SHARDS, SHIP_TIMEOUT_MS, SNAPSHOTS_KEPT, SOURCE_CONNECTIONS_PER_S,
-    SPOOL_BYTES, TARGET_BYTES, TEXT_BYTES_MAX, TICKET_EPOCH_S, VIPS_MAX, WRITE_TIMEOUT_MS,
+    NODE_NAME_BYTES_MAX, PARAMETER_BYTES_MAX, POINTS, POLICY_DOMAINS_MAX, POLL_INTERVAL_MS, PORT,
+    PROTECTED_NETWORKS_MAX, PROXY_NETWORKS_MAX, REQUESTS_PER_CONNECTION, SAMPLE_EVERY, SCANNER_HALF_LIFE_S,
+    SCANNER_THRESHOLD, SEGMENTS_PER_S, SERVER_BYTES_MAX, SHARDS, SHIP_TIMEOUT_MS, SNAPSHOTS_KEPT,
+    SOURCE_CONNECTIONS_PER_S, SPOOL_BYTES, TARGET_BYTES, TEXT_BYTES_MAX, TICKET_EPOCH_S, VIPS_MAX,
+    WRITE_TIMEOUT_MS,
 };
+use crate::proxies::ForwardedField;
 
 /// A name without control characters.
 const NODE_NAME: TextRule = TextRule {
@@ -104,8 +106,20 @@ configuration! {
         ticket_secret: Option<PathBuf> = "", ();
         /// How long one key seals tickets, in seconds; the same on every node. Tickets are opened for one more.
         ticket_epoch_s: u64 = 3600, TICKET_EPOCH_S;
+        /// The port at which clients reach HTTPS, which stands in redirects from HTTP to HTTPS. 0: that of the first address of
+        /// listen.https; without one there are no such redirects.
+        public_port: u64 = 0, PORT;
         /// Days before its end from which a certificate is complained about in the log, in metrics and in vitals.
         expiry_warning_days: u64 = 14, EXPIRY_WARNING_DAYS;
+    }
+
+    /// Challenges of ACME (`/.well-known/acme-challenge/`) on the domains of the snapshot. Any node may be asked, none knows the
+    /// answers: they come from the issuer, or from the thumbprint alone. One key at most.
+    acme: AcmeKeys {
+        /// URL of the issuer, without a path: challenges are redirected to the same path there. Empty: they are not.
+        issuer: String = "", TEXT;
+        /// Thumbprint of the account's key (RFC 7638, 43 characters): challenges are answered with it. Empty: they are not.
+        thumbprint: String = "", TEXT;
     }
 
     /// Which links are served.
@@ -141,6 +155,16 @@ configuration! {
         body_discard_bytes_max: u64 = 65536, BODY_DISCARD_BYTES;
         /// Value of the Server field. Empty: no such field.
         server: String = "", FIELD_VALUE;
+    }
+
+    /// Balancers and proxies before this node, and whom to believe about who their clients are.
+    proxies: ProxyKeys {
+        /// Networks of TCP balancers whose connections begin with a PROXY header, version 1 or 2. Those without one are closed.
+        announcing: Vec<Cidr> = [], PROXY_NETWORKS_MAX;
+        /// Networks of HTTP proxies that say in a field of each request who sent it.
+        forwarding: Vec<Cidr> = [], PROXY_NETWORKS_MAX;
+        /// That field: `x-forwarded-for` (and `x-forwarded-proto`) or `forwarded` (RFC 7239). The other one is never looked at.
+        field: ForwardedField = "x-forwarded-for", ();
     }
 
     /// How many connections there may be. What is over is answered with 503 and closed.

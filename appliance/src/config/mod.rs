@@ -17,6 +17,8 @@ mod file;
 
 mod settle;
 
+mod settle_acme;
+
 mod settle_clicks;
 
 pub mod reference;

@@ -1,7 +1,7 @@
 //! What the node runs on: every value parsed, bounded, and checked against the others.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use ebpf_loader::{Cidr, Limit, Modes};
 
 use crate::clicks::ship::Receiver;
 use crate::limits::{ConnectionLimits, HttpLimits};
+use crate::proxies::Proxies;
+use crate::redirect::Acme;
 
 /// A settled configuration. [`super::load`] and [`super::parse`] make it; its default is that of an
 /// empty file.
@@ -21,12 +23,16 @@ pub struct Settings {
     pub listen: Listen,
     /// Certificates, versions and tickets of HTTPS.
     pub tls: Tls,
+    /// How challenges of ACME are answered; `None`: like any other path.
+    pub acme: Option<Acme>,
     /// Which links are served.
     pub snapshot: Snapshot,
     /// What one connection may cost.
     pub http: HttpLimits,
     /// Value of the `Server` field; `None`: no such field.
     pub server: Option<String>,
+    /// Who speaks for others.
+    pub proxies: Proxies,
     /// How many connections there may be.
     pub connections: ConnectionLimits,
     /// Where health and metrics are served.
@@ -103,6 +109,8 @@ pub struct Tls {
     pub ticket_secret: Option<PathBuf>,
     /// How long one key seals tickets.
     pub ticket_epoch: Duration,
+    /// The port at which clients reach HTTPS; `None`: that of the first listener.
+    pub public_port: Option<NonZeroU16>,
     /// Days before its end from which a certificate is complained about.
     pub expiry_warning_days: u32,
 }

@@ -1,7 +1,7 @@
 //! From the file as written to settings: units become types, zeros become choices, and keys are checked against each other.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use ebpf_loader::abi::{Mode, Stage};
@@ -10,15 +10,17 @@ use ebpf_loader::{Limit, Modes};
 use super::file::Lines;
 use super::keys::{
     AccessLogKeys, AdminKeys, DrainKeys, File, GuardKeys, HttpKeys, LimitKeys, ListenKeys, LogKeys, NodeKeys,
-    ScannerKeys, SnapshotKeys, TlsKeys,
+    ProxyKeys, ScannerKeys, SnapshotKeys, TlsKeys,
 };
 use super::problem::Problem;
 use super::settings::{
     AccessLog, AdminAddress, Drain, Guard, Listen, Log, Node, Penalties, Scanners, Scoring, Settings,
     Snapshot, Tls,
 };
+use super::settle_acme;
 use super::settle_clicks as clicks;
 use crate::limits::{ConnectionLimits, HttpLimits};
+use crate::proxies::Proxies;
 
 /// Settles what was read. Keys that contradict each other are added to `problems`; then the settings are not to be used.
 pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut Vec<Problem>) -> Settings {
@@ -26,8 +28,10 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
         node,
         listen,
         tls,
+        acme,
         snapshot,
         http,
+        proxies,
         limits,
         admin,
         access_log,
@@ -44,6 +48,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
     problems.extend(clicks::policies_that_differ(&privacy, lines));
     let clicks = clicks::settle_clicks(clicks, ship, &node.state_dir);
     let privacy = clicks::settle_privacy(privacy);
+    problems.extend(settle_acme::contradictions(&acme, lines));
     problems.extend(target_over_head(&http, lines));
     problems.extend(https_on_http(&listen, lines));
     problems.extend(admin_on_traffic(&admin, &listen, lines));
@@ -64,6 +69,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
         body_discard_bytes_max,
         server,
     } = http;
+    let ProxyKeys { announcing, forwarding, field } = proxies;
     let LimitKeys { connections_per_shard_max, connections_per_source_max } = limits;
     let AdminKeys { listen: admin, allow_public: _ } = admin;
     let AccessLogKeys { sample_every, path: target } = access_log;
@@ -80,6 +86,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
             shards: NonZeroU32::new(narrow(shards)),
         },
         tls: settle_tls(tls),
+        acme: settle_acme::settle_acme(acme),
         snapshot: Snapshot {
             path,
             poll_interval: (poll_interval_ms > 0).then(|| Duration::from_millis(poll_interval_ms)),
@@ -97,6 +104,7 @@ pub(super) fn settle(file: File, lines: &Lines, host_name: &str, problems: &mut 
             body_discard_bytes_max,
         },
         server: Some(server).filter(|server| !server.is_empty()),
+        proxies: Proxies { announcing, forwarding, field },
         connections: ConnectionLimits {
             per_shard_max: narrow(connections_per_shard_max) as usize,
             per_source_max: narrow(connections_per_source_max),
@@ -125,6 +133,7 @@ fn settle_tls(keys: TlsKeys) -> Tls {
         handshake_timeout_ms,
         ticket_secret,
         ticket_epoch_s,
+        public_port,
         expiry_warning_days,
     } = keys;
     Tls {
@@ -135,6 +144,7 @@ fn settle_tls(keys: TlsKeys) -> Tls {
         handshake_timeout: Duration::from_millis(handshake_timeout_ms),
         ticket_secret,
         ticket_epoch: Duration::from_secs(ticket_epoch_s),
+        public_port: NonZeroU16::new(public_port as u16),
         expiry_warning_days: narrow(expiry_warning_days),
     }
 }

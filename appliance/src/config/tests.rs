@@ -155,12 +155,12 @@ fn a_wrong_file_is_told_line_key_finding_expectation_and_fix() {
         ),
         (
             "version = 1\n[htpp]\n",
-            "carom.toml:2: htpp: unknown section: this version has node, listen, tls, snapshot, http, limits, admin, \
+            "carom.toml:2: htpp: unknown section: this version has node, listen, tls, acme, snapshot, http, proxies, limits, admin, \
              access_log, clicks, ship, privacy, log, drain, guard, scanners; did you mean [http]?",
         ),
         (
             "version = 1\nbacklog = 3\n",
-            "carom.toml:2: backlog: unknown key: this version has node, listen, tls, snapshot, http, limits, admin, \
+            "carom.toml:2: backlog: unknown key: this version has node, listen, tls, acme, snapshot, http, proxies, limits, admin, \
              access_log, clicks, ship, privacy, log, drain, guard, scanners; write it below [listen]",
         ),
         (

@@ -13,6 +13,7 @@ use toml::de::DeValue;
 use super::settings::{AdminAddress, LogFormat, LogLevel, LogTarget, TlsVersion};
 use crate::clicks::ship::Receiver;
 use crate::limits::{Bounds, LISTEN_ADDRESSES_MAX, SOCKET_PATH_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::proxies::ForwardedField;
 
 /// A type that a key can have. `Rule` is what differs between two keys of the same type.
 pub(super) trait Value: Sized {
@@ -391,6 +392,21 @@ impl Value for TlsVersion {
 
     fn expected((): ()) -> String {
         either(TLS_VERSIONS)
+    }
+}
+
+const FORWARDED_FIELDS: &[(&str, ForwardedField)] =
+    &[("x-forwarded-for", ForwardedField::XForwardedFor), ("forwarded", ForwardedField::Forwarded)];
+
+impl Value for ForwardedField {
+    type Rule = ();
+
+    fn read(written: &Spanned<DeValue<'_>>, (): ()) -> Result<Self, Vec<Wrong>> {
+        choice(written, FORWARDED_FIELDS)
+    }
+
+    fn expected((): ()) -> String {
+        either(FORWARDED_FIELDS)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::target::is_authority;
 use super::{Body, Refusal, Version, Wishes};
+use crate::proxies::forwarded::Via;
 
 /// What the fields of one head have said so far.
 #[derive(Default)]
@@ -11,6 +12,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) user_agent: Option<&'a [u8]>,
     pub(crate) referer: Option<&'a [u8]>,
     pub(crate) wishes: Wishes,
+    pub(crate) via: Via<'a>,
     pub(crate) content_length: Option<u64>,
     chunked: bool,
     close: bool,
@@ -57,6 +59,18 @@ impl<'a> Fields<'a> {
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 self.add_connection(value);
+                Ok(())
+            }
+            9 if name.eq_ignore_ascii_case(b"forwarded") => {
+                self.via.forwarded = Some(value);
+                Ok(())
+            }
+            15 if name.eq_ignore_ascii_case(b"x-forwarded-for") => {
+                self.via.forwarded_for = Some(value);
+                Ok(())
+            }
+            17 if name.eq_ignore_ascii_case(b"x-forwarded-proto") => {
+                self.via.forwarded_proto = Some(value);
                 Ok(())
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.add_content_length(value),

@@ -3,6 +3,7 @@
 use memchr::memchr;
 
 use crate::limits::{HttpLimits, METHOD_BYTES_MAX};
+use crate::proxies::forwarded::Via;
 
 use super::Refusal;
 use super::bytes::{PATH, QUERY, TOKEN, find_control, is, skip};
@@ -37,6 +38,8 @@ pub struct Head<'a> {
     pub referer: Option<&'a [u8]>,
     /// What the client asks about the use of its visit.
     pub wishes: Wishes,
+    /// Who sent it, if proxies are to be believed.
+    pub via: Via<'a>,
 }
 
 /// What a client says about the use of its visit. Nothing of it changes an answer.
@@ -283,6 +286,7 @@ fn fields_and_end<'a>(
         user_agent: fields.user_agent,
         referer: fields.referer,
         wishes: fields.wishes,
+        via: fields.via,
     };
     Ok((head, end))
 }

@@ -1,5 +1,6 @@
 //! HOT: one HTTP/2 connection as a state machine: bytes in, frames and a deadline out, no socket and no clock.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::http::{Advance, Ending, Head, Next, Refusal};
@@ -26,7 +27,7 @@ const EVERY_STREAM: u32 = 0x7fff_ffff;
 /// Who writes and counts the replies.
 pub trait AnswerStream {
     /// Appends the header block of exactly one reply to a request, and returns the body that goes with it.
-    fn answer_stream(&mut self, head: &Head<'_>, block: &mut Vec<u8>) -> &'static [u8];
+    fn answer_stream(&mut self, head: &Head<'_>, block: &mut Vec<u8>) -> Cow<'static, [u8]>;
     /// Counts a refusal, and appends the header block of its reply if [`Refusal::stream_status`] names one. Without one, the
     /// request had its reply or gets none.
     fn refused_stream(&mut self, reason: Refusal, block: &mut Vec<u8>);
@@ -412,7 +413,8 @@ impl Connection {
         now: Instant,
     ) -> Result<(), Offence> {
         let overdue = self.streams.iter().filter(|stream| stream.deadline(limits) <= now);
-        let overdue: Vec<(u32, bool)> = overdue.map(|stream| (stream.id, stream.unsent.is_empty())).collect();
+        let overdue: Vec<(u32, bool)> =
+            overdue.map(|stream| (stream.id, stream.unsent().is_empty())).collect();
         for (id, has_reply) in overdue {
             if has_reply {
                 answer.refused_stream(Refusal::BodySlow, output);

@@ -19,6 +19,7 @@ impl Scratch {
 }
 
 /// What a header block says.
+#[expect(clippy::large_enum_variant, reason = "it lives for one call, on the stack of the hot path")]
 pub(super) enum Reading<'s> {
     /// A request.
     Request(Request<'s>),
@@ -207,6 +208,7 @@ impl<'s> Parts<'s> {
             user_agent: fields.user_agent,
             referer: fields.referer,
             wishes: fields.wishes,
+            via: fields.via,
         };
         Ok(Request { head, content_length: fields.content_length })
     }

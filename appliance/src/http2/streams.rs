@@ -3,6 +3,7 @@
 //! A request without a body is answered where it ends and never gets here, so that the table is usually empty and holds no
 //! memory.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::limits::{HttpLimits, RESETS_REMEMBERED, STREAM_WINDOW_BYTES};
@@ -20,8 +21,10 @@ pub(super) struct Stream {
     pub(super) incoming: Option<Incoming>,
     /// What the client lets us send. A change of its settings may make it negative.
     pub(super) send_window: i64,
-    /// The rest of the reply's body.
-    pub(super) unsent: &'static [u8],
+    /// The reply's body.
+    pub(super) body: Cow<'static, [u8]>,
+    /// How much of it is sent.
+    pub(super) sent: usize,
 }
 
 /// A body that is thrown away.
@@ -103,20 +106,33 @@ impl Incoming {
 impl Stream {
     /// Whether anything is still to come or to be sent.
     pub(super) fn is_open(&self) -> bool {
-        self.incoming.is_some() || !self.unsent.is_empty()
+        self.incoming.is_some() || !self.unsent().is_empty()
+    }
+
+    /// The rest of the reply's body.
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.body[self.sent..]
+    }
+
+    /// Bytes of a body that is held for this stream alone.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.body {
+            Cow::Owned(body) if self.sent < body.len() => body.capacity(),
+            Cow::Owned(_) | Cow::Borrowed(_) => 0,
+        }
     }
 
     /// Sends what the windows of the stream and of the connection let through.
     pub(super) fn send(&mut self, connection_window: &mut i64, output: &mut Vec<u8>) {
         let window = self.send_window.min(*connection_window).max(0);
-        let bytes = self.unsent.len().min(usize::try_from(window).unwrap_or(usize::MAX));
+        let bytes = self.unsent().len().min(usize::try_from(window).unwrap_or(usize::MAX));
         if bytes == 0 {
             return;
         }
-        let (now, later) = self.unsent.split_at(bytes);
+        let (now, later) = self.unsent().split_at(bytes);
         let flags = if later.is_empty() { flag::END_STREAM } else { 0 };
         frame::append(kind::DATA, flags, self.id, now, output);
-        self.unsent = later;
+        self.sent += bytes;
         self.send_window -= bytes as i64;
         *connection_window -= bytes as i64;
     }
@@ -127,7 +143,7 @@ impl Stream {
         if self.incoming.is_some() {
             patience = patience.min(limits.header_timeout);
         }
-        if !self.unsent.is_empty() {
+        if !self.unsent().is_empty() {
             patience = patience.min(limits.write_timeout);
         }
         self.since + patience
@@ -217,7 +233,12 @@ impl Streams {
 
     /// Bytes that the table holds from the allocator.
     pub(super) fn held_bytes(&self) -> usize {
-        self.open.capacity() * size_of::<Stream>()
+        self.open.capacity() * size_of::<Stream>() + self.held_bodies_bytes()
+    }
+
+    /// Bytes of bodies that closed windows hold back.
+    pub(super) fn held_bodies_bytes(&self) -> usize {
+        self.open.iter().map(Stream::held_bytes).sum()
     }
 
     fn give_memory_back(&mut self) {

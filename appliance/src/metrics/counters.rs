@@ -61,6 +61,8 @@ reasons! {
         Handshake => "handshake",
         /// What came behind a handshake was no TLS, or the client ended it with an alert.
         TlsRecords => "tls_records",
+        /// The connection came from a balancer of `proxies.announcing` and began without a PROXY header, or with a malformed one.
+        ProxyHeader => "proxy_header",
         /// The socket failed, usually because the client or a middlebox reset the connection.
         SocketError => "socket_error",
         /// The node is draining and the connection ended in order.

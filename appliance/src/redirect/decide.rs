@@ -1,13 +1,13 @@
 //! HOT: the one place that knows what a request deserves: head, snapshot and time in, decision out.
 
 use snapshot_format::{
-    CODE_BYTES_MAX, Cache, CacheVisibility, CodeError, Domain, HOST_BYTES_MAX, Link, QueryMode, Snapshot,
-    Status, canonical_code, canonical_host,
+    CODE_BYTES_MAX, Cache, CacheVisibility, CodeError, Domain, HOST_BYTES_MAX, Hsts, Link, QueryMode,
+    Snapshot, Status, canonical_code, canonical_host,
 };
 
 use crate::http::{Head, Method};
 
-use super::{Location, Outcome};
+use super::{Arrival, Content, Location, Outcome, site};
 
 /// What a request gets. Plain values and borrowed bytes: nothing is rendered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub struct Decision<'a> {
     pub status: u16,
     /// Where to; `Some` exactly if the status is one of the five redirects.
     pub location: Option<Location<'a>>,
+    /// The body; `None` for the words of the outcome.
+    pub content: Option<Content<'a>>,
+    /// What browsers are told about HTTPS.
+    pub hsts: Option<Hsts>,
     /// Who may keep the reply, and for how long.
     pub cache: CacheControl,
     /// Whose request it was; `None` where no domain of the snapshot was asked.
@@ -46,7 +50,7 @@ pub enum CacheControl {
     Public(u32),
 }
 
-impl Decision<'_> {
+impl<'a> Decision<'a> {
     /// The decision while a node has no snapshot.
     pub fn no_snapshot() -> Self {
         Self::without_location(Outcome::NoSnapshot)
@@ -60,12 +64,23 @@ impl Decision<'_> {
     fn without_location(outcome: Outcome) -> Self {
         let status =
             outcome.status().expect("the outcomes without a status of their own are made by `redirect`");
-        Self { outcome, status, location: None, cache: CacheControl::NoStore, asked: None }
+        Self::of(outcome, status)
+    }
+
+    /// An outcome with its status and nothing else, which nobody keeps.
+    pub const fn of(outcome: Outcome, status: u16) -> Self {
+        let (location, content, hsts, asked) = (None, None, None, None);
+        Self { outcome, status, location, content, hsts, cache: CacheControl::NoStore, asked }
     }
 }
 
-/// Decides what the request `head` gets from `snapshot` at `unix_s` seconds since 1970.
-pub fn decide<'a, B: AsRef<[u8]>>(head: &Head<'a>, snapshot: &'a Snapshot<B>, unix_s: u64) -> Decision<'a> {
+/// Decides what the request `head`, which came as `arrival` says, gets from `snapshot` at `unix_s` seconds since 1970.
+pub fn decide<'a, B: AsRef<[u8]>>(
+    head: &Head<'a>,
+    snapshot: &'a Snapshot<B>,
+    unix_s: u64,
+    arrival: &Arrival<'a>,
+) -> Decision<'a> {
     match head.method {
         Method::Get | Method::Head | Method::Post | Method::Put | Method::Patch | Method::Delete => {}
         Method::Options => return Decision::without_location(Outcome::Options),
@@ -81,7 +96,18 @@ pub fn decide<'a, B: AsRef<[u8]>>(head: &Head<'a>, snapshot: &'a Snapshot<B>, un
     if snapshot.holds_canaries(&domain) {
         return as_canary(decide_in(head, snapshot, domain, unix_s), snapshot.generation());
     }
-    decide_in(head, snapshot, domain, unix_s)
+    let decision = match site::reserved(head, &domain, arrival) {
+        Some(decision) => decision,
+        None => {
+            let decision = decide_in(head, snapshot, domain, unix_s);
+            match site::upgraded(&decision, head, &domain, arrival) {
+                Some(upgrade) => return upgrade,
+                None => decision,
+            }
+        }
+    };
+    // Only what comes over HTTPS may speak about HTTPS (RFC 6797, 7.2).
+    Decision { hsts: domain.site.hsts.filter(|_| arrival.secure), ..decision }
 }
 
 #[inline]
@@ -107,6 +133,7 @@ fn decide_in<'a, B: AsRef<[u8]>>(
             Decision::without_location(Outcome::ImpossibleCode)
         }
     };
+    let decision = if code_found.is_none() { site::without_document(decision, head) } else { decision };
     let asked = Asked { domain: domain.name, wildcard: domain.wildcard, code: code_found };
     Decision { asked: Some(asked), ..decision }
 }
@@ -205,7 +232,7 @@ fn redirect<'a>(
 ) -> Decision<'a> {
     match Location::new(destination, query) {
         Some(location) => {
-            Decision { outcome, status: status.code(), location: Some(location), cache, asked: None }
+            Decision { location: Some(location), cache, ..Decision::of(outcome, status.code()) }
         }
         None => Decision::without_location(Outcome::CorruptRecord),
     }
@@ -213,7 +240,7 @@ fn redirect<'a>(
 
 /// Nobody keeps a redirect longer than its link lives.
 #[inline]
-fn cache_until(cache: Cache, left_s: Option<u64>) -> CacheControl {
+pub(super) fn cache_until(cache: Cache, left_s: Option<u64>) -> CacheControl {
     let left_s = left_s.map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(u32::MAX));
     let max_age_s = cache.max_age_s.min(left_s);
     match cache.visibility {

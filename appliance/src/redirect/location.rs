@@ -6,11 +6,16 @@ use crate::http::find_control;
 
 /// The value of a Location field, checked: nothing in it can end the field early or start another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Location<'a> {
-    destination: &'a [u8],
-    query: &'a [u8],
-    /// The generation that the Location of a canary ends with.
-    generation: Digits,
+pub struct Location<'a>(Form<'a>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form<'a> {
+    /// A stored destination, with a query that may be empty.
+    Stored { destination: &'a [u8], query: &'a [u8] },
+    /// The destination of a canary, and the generation behind it.
+    Canary { destination: &'a [u8], generation: Digits },
+    /// What it is made of, in order.
+    Joined([&'a [u8]; 4]),
 }
 
 impl<'a> Location<'a> {
@@ -23,43 +28,62 @@ impl<'a> Location<'a> {
     pub fn new(destination: &'a [u8], query: &'a [u8]) -> Option<Self> {
         let sendable = |text: &[u8]| find_control(text, 0) == text.len();
         let fine = !destination.is_empty() && sendable(destination) && sendable(query);
-        fine.then_some(Self { destination, query, generation: Digits::NONE })
+        fine.then_some(Self(Form::Stored { destination, query }))
+    }
+
+    /// These pieces one behind the other; `None` if one of them holds a control byte, or the first is empty.
+    pub(super) fn joined(pieces: [&'a [u8]; 4]) -> Option<Self> {
+        let fine = !pieces[0].is_empty() && pieces.iter().all(|piece| find_control(piece, 0) == piece.len());
+        fine.then_some(Self(Form::Joined(pieces)))
     }
 
     /// The location of a canary: the generation in decimal behind the destination; there is no query.
-    #[inline]
     pub(super) fn of_canary(self, generation: u64) -> Self {
-        Self { query: b"", generation: Digits::of(generation), ..self }
+        match self.0 {
+            Form::Stored { destination, query: _ } => {
+                Self(Form::Canary { destination, generation: Digits::of(generation) })
+            }
+            Form::Canary { .. } | Form::Joined(_) => self,
+        }
     }
 
     /// The most bytes that [`Location::pieces`] has.
     #[inline]
     pub(super) fn bytes_max(self) -> usize {
-        self.destination.len() + 1 + self.query.len() + GENERATION_DIGITS_MAX
+        match self.0 {
+            Form::Stored { destination, query } => destination.len() + 1 + query.len(),
+            Form::Canary { destination, .. } => destination.len() + GENERATION_DIGITS_MAX,
+            Form::Joined(pieces) => pieces.iter().map(|piece| piece.len()).sum(),
+        }
     }
 
     /// Destination and query byte for byte, in the order in which they are sent: the query behind `?`, or `&` if there is a
     /// query already, and before the `#` of a fragment.
     #[inline]
     pub(super) fn pieces(&self) -> [&[u8]; 4] {
-        if self.query.is_empty() {
-            return [self.destination, self.generation.as_bytes(), b"", b""];
-        }
-        let fragment_at = memchr(b'#', self.destination).unwrap_or(self.destination.len());
-        let (before, fragment) = self.destination.split_at(fragment_at);
+        let (destination, query) = match &self.0 {
+            Form::Stored { destination, query: b"" } => return [destination, b"", b"", b""],
+            Form::Stored { destination, query } => (destination, query),
+            Form::Canary { destination, generation } => {
+                return [destination, generation.as_bytes(), b"", b""];
+            }
+            Form::Joined(pieces) => return *pieces,
+        };
+        let fragment_at = memchr(b'#', destination).unwrap_or(destination.len());
+        let (before, fragment) = destination.split_at(fragment_at);
         let mark: &[u8] = match (memchr(b'?', before), before.last()) {
             (None, _) => b"?",
             (Some(_), Some(b'?' | b'&')) => b"",
             (Some(_), _) => b"&",
         };
-        [before, mark, self.query, fragment]
+        [before, mark, query, fragment]
     }
 }
 
 /// Digits of the greatest u64.
 const GENERATION_DIGITS_MAX: usize = 20;
 
-/// A number in decimal, or nothing.
+/// A number in decimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Digits {
     digits: [u8; GENERATION_DIGITS_MAX],
@@ -67,11 +91,9 @@ struct Digits {
 }
 
 impl Digits {
-    const NONE: Self = Self { digits: [0; GENERATION_DIGITS_MAX], start: GENERATION_DIGITS_MAX as u8 };
-
     #[cold]
     fn of(mut number: u64) -> Self {
-        let mut digits = Self::NONE;
+        let mut digits = Self { digits: [0; GENERATION_DIGITS_MAX], start: GENERATION_DIGITS_MAX as u8 };
         loop {
             digits.start -= 1;
             digits.digits[usize::from(digits.start)] = b'0' + (number % 10) as u8;

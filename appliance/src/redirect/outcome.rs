@@ -13,6 +13,16 @@ reasons! {
         MissRedirected => "miss_redirected",
         /// A known link that every snapshot holds was asked for, to learn whether the node is well: nobody clicked.
         Canary => "canary",
+        /// The request came in clear text, and the domain wants HTTPS: 301 or 308 to itself. Nobody clicked yet.
+        Upgraded => "upgraded",
+        /// The same, and there is no such link: it counts for the scanners like `not_found`.
+        UpgradedMiss => "upgraded_miss",
+        /// A challenge of ACME was answered or sent to the issuer.
+        Challenge => "challenge",
+        /// A document of the domain was asked for, such as `robots.txt`: 200. Nobody clicked.
+        Document => "document",
+        /// A document was asked for that the domain does not have: 404. Nobody clicked.
+        NoDocument => "no_document",
         /// The domain has no such link: 404.
         NotFound => "not_found",
         /// The path can be no code, because of its length or an escape: 404.
@@ -44,14 +54,22 @@ reasons! {
 }
 
 impl Outcome {
-    /// The status code that the outcome alone decides; `None` where the snapshot decides: redirects and canaries.
+    /// The status code that the outcome alone decides; `None` where the snapshot or the configuration decides: redirects,
+    /// canaries and challenges.
     pub const fn status(self) -> Option<u16> {
         match self {
-            Self::Redirected | Self::RootRedirected | Self::MissRedirected | Self::Canary => None,
+            Self::Redirected
+            | Self::RootRedirected
+            | Self::MissRedirected
+            | Self::Canary
+            | Self::Upgraded
+            | Self::UpgradedMiss
+            | Self::Challenge => None,
+            Self::Document => Some(200),
             Self::Options => Some(204),
             Self::NulInPath => Some(400),
             Self::Disabled => Some(403),
-            Self::NotFound | Self::ImpossibleCode | Self::NotYetActive => Some(404),
+            Self::NotFound | Self::ImpossibleCode | Self::NotYetActive | Self::NoDocument => Some(404),
             Self::MethodNotAllowed => Some(405),
             Self::Expired | Self::Deleted => Some(410),
             Self::UnknownHost | Self::Misdirected => Some(421),
@@ -63,9 +81,16 @@ impl Outcome {
     /// The text that tells a person what happened; empty where there is nothing to tell.
     pub const fn body(self) -> &'static str {
         match self {
-            Self::Redirected | Self::RootRedirected | Self::MissRedirected | Self::Canary | Self::Options => {
-                ""
-            }
+            Self::Redirected
+            | Self::RootRedirected
+            | Self::MissRedirected
+            | Self::Canary
+            | Self::Upgraded
+            | Self::UpgradedMiss
+            | Self::Challenge
+            | Self::Document
+            | Self::Options => "",
+            Self::NoDocument => "no such document\n",
             Self::NotFound | Self::ImpossibleCode => "link not found\n",
             Self::NulInPath => "bad request\n",
             Self::NotYetActive => "link is not active yet\n",

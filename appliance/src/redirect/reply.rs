@@ -1,9 +1,13 @@
 //! HOT: the bytes of a reply: its fields are composed in one place, and written as HTTP/1 or HTTP/2.
 
+use std::borrow::Cow;
+
+use snapshot_format::Hsts;
+
 use crate::http::{Head, Method, Refusal, Version};
 use crate::http2::hpack::{self, Name};
 
-use super::{CacheControl, Decision, Location, Outcome};
+use super::{CacheControl, Content, Decision, Location, Outcome};
 
 /// What every reply of a shard carries.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +18,8 @@ pub struct Stamp<'a> {
     pub server: &'a [u8],
 }
 
-/// Room for everything in a reply but the Location and Server values: the longest reply takes fewer than 300 bytes.
-const FRAME_BYTES_MAX: usize = 320;
+/// Room for everything in a reply but the Location and Server values: the longest reply takes fewer than 380 bytes.
+const FRAME_BYTES_MAX: usize = 400;
 
 /// Appends the HTTP/1 reply to `head` that `decision` calls for. Allocates only if `output` has to grow.
 pub fn render(
@@ -30,21 +34,27 @@ pub fn render(
     let body = compose(decision, stamp, &mut form);
     output.extend_from_slice(b"\r\n");
     if head.method != Method::Head {
-        output.extend_from_slice(body);
+        for piece in body.pieces {
+            output.extend_from_slice(piece);
+        }
     }
 }
 
 /// Appends the header block of the HTTP/2 reply to `head` that `decision` calls for, and returns the body that goes with it.
-/// Allocates only if `block` has to grow.
+/// Allocates only if `block` has to grow, and for a document, which a closed window may hold back.
 pub fn render_block(
     decision: &Decision<'_>,
     head: &Head<'_>,
     stamp: &Stamp<'_>,
     block: &mut Vec<u8>,
-) -> &'static [u8] {
+) -> Cow<'static, [u8]> {
     reserve(decision, stamp, block);
     let body = compose(decision, stamp, &mut Http2 { block });
-    if head.method == Method::Head { b"" } else { body }
+    match decision.content {
+        _ if head.method == Method::Head => Cow::Borrowed(b""),
+        None => Cow::Borrowed(decision.outcome.body().as_bytes()),
+        Some(_) => Cow::Owned(body.pieces.concat()),
+    }
 }
 
 /// Appends the header block of the HTTP/2 reply to a request that was refused with `status`. It has no body.
@@ -58,7 +68,8 @@ pub fn render_refusal_block(status: u16, stamp: &Stamp<'_>, block: &mut Vec<u8>)
 
 fn reserve(decision: &Decision<'_>, stamp: &Stamp<'_>, output: &mut Vec<u8>) {
     let location_bytes_max = decision.location.map_or(0, Location::bytes_max);
-    output.reserve(FRAME_BYTES_MAX + location_bytes_max + stamp.server.len());
+    let content_bytes = decision.content.map_or(0, |content| content.len());
+    output.reserve(FRAME_BYTES_MAX + location_bytes_max + content_bytes + stamp.server.len());
 }
 
 /// What a reply is written in.
@@ -77,6 +88,7 @@ enum Field {
     Server,
     Location,
     CacheControl,
+    StrictTransportSecurity,
     Allow,
     RetryAfter,
     ContentType,
@@ -85,13 +97,16 @@ enum Field {
 
 /// Every field of a reply, in one order for every version of HTTP. Returns the body.
 #[inline(always)]
-fn compose(decision: &Decision<'_>, stamp: &Stamp<'_>, form: &mut impl Form) -> &'static [u8] {
-    let Decision { outcome, status, location, cache, asked: _ } = *decision;
+fn compose<'a>(decision: &Decision<'a>, stamp: &Stamp<'_>, form: &mut impl Form) -> Content<'a> {
+    let Decision { outcome, status, location, content, hsts, cache, asked: _ } = *decision;
     start(status, stamp, form);
     if let Some(location) = location {
         form.field(Field::Location, &location.pieces());
     }
     cache_control(cache, form);
+    if let Some(hsts) = hsts {
+        strict_transport_security(hsts, form);
+    }
     match outcome {
         Outcome::Options | Outcome::MethodNotAllowed => form.field(Field::Allow, &[b"GET, HEAD, OPTIONS"]),
         Outcome::NoSnapshot => form.field(Field::RetryAfter, &[b"1"]),
@@ -99,6 +114,11 @@ fn compose(decision: &Decision<'_>, stamp: &Stamp<'_>, form: &mut impl Form) -> 
         | Outcome::RootRedirected
         | Outcome::MissRedirected
         | Outcome::Canary
+        | Outcome::Upgraded
+        | Outcome::UpgradedMiss
+        | Outcome::Challenge
+        | Outcome::Document
+        | Outcome::NoDocument
         | Outcome::NotFound
         | Outcome::ImpossibleCode
         | Outcome::NulInPath
@@ -111,17 +131,27 @@ fn compose(decision: &Decision<'_>, stamp: &Stamp<'_>, form: &mut impl Form) -> 
         | Outcome::CorruptRecord => {}
     }
     form.persistence();
-    let body = outcome.body().as_bytes();
-    match (status, body) {
+    let words = Content { content_type: "text/plain", pieces: [outcome.body().as_bytes(), b"", b""] };
+    let body = content.unwrap_or(words);
+    match (status, body.len()) {
         // RFC 9110, 8.6: a 204 has no Content-Length.
         (204, _) => {}
-        (_, b"") => form.field(Field::ContentLength, &[b"0"]),
-        (_, body) => {
-            form.field(Field::ContentType, &[b"text/plain"]);
-            form.field(Field::ContentLength, &[Decimal::new(body.len() as u32).as_bytes()]);
+        (_, 0) => form.field(Field::ContentLength, &[b"0"]),
+        (_, bytes) => {
+            form.field(Field::ContentType, &[body.content_type.as_bytes()]);
+            form.field(Field::ContentLength, &[Decimal::new(bytes as u32).as_bytes()]);
         }
     }
     body
+}
+
+#[inline(always)]
+fn strict_transport_security(hsts: Hsts, form: &mut impl Form) {
+    let Hsts { max_age_s, subdomains, preload } = hsts;
+    let subdomains: &[u8] = if subdomains { b"; includeSubDomains" } else { b"" };
+    let preload: &[u8] = if preload { b"; preload" } else { b"" };
+    let seconds = Decimal::new(max_age_s);
+    form.field(Field::StrictTransportSecurity, &[b"max-age=", seconds.as_bytes(), subdomains, preload]);
 }
 
 #[inline(always)]
@@ -165,6 +195,7 @@ impl Form for Http1<'_> {
             Field::Server => b"Server: ",
             Field::Location => b"Location: ",
             Field::CacheControl => b"Cache-Control: ",
+            Field::StrictTransportSecurity => b"Strict-Transport-Security: ",
             Field::Allow => b"Allow: ",
             Field::RetryAfter => b"Retry-After: ",
             Field::ContentType => b"Content-Type: ",
@@ -210,6 +241,7 @@ impl Form for Http2<'_> {
             Field::Server => Name::Server,
             Field::Location => Name::Location,
             Field::CacheControl => Name::CacheControl,
+            Field::StrictTransportSecurity => Name::StrictTransportSecurity,
             Field::Allow => Name::Allow,
             Field::RetryAfter => Name::RetryAfter,
             Field::ContentType => Name::ContentType,
@@ -276,6 +308,7 @@ fn status_line_and_date(status: u16) -> &'static [u8] {
         };
     }
     lines! {
+        200 "OK",
         204 "No Content",
         301 "Moved Permanently",
         302 "Found",

@@ -25,11 +25,17 @@ impl Deed {
     pub const fn of(outcome: Outcome) -> Option<Self> {
         match outcome {
             Outcome::Redirected | Outcome::RootRedirected => Some(Self::Good),
-            Outcome::NotFound | Outcome::MissRedirected | Outcome::ImpossibleCode => Some(Self::UnknownCode),
+            Outcome::NotFound | Outcome::MissRedirected | Outcome::UpgradedMiss | Outcome::ImpossibleCode => {
+                Some(Self::UnknownCode)
+            }
             Outcome::UnknownHost => Some(Self::UnknownHost),
             Outcome::NulInPath => Some(Self::Junk),
-            // Whoever asks for these had a link in hand, or met an illness of ours.
+            // Whoever asks for these had a link in hand, follows a custom of the web, or met an illness of ours.
             Outcome::Canary
+            | Outcome::Upgraded
+            | Outcome::Challenge
+            | Outcome::Document
+            | Outcome::NoDocument
             | Outcome::NotYetActive
             | Outcome::Disabled
             | Outcome::Expired

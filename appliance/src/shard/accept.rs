@@ -156,13 +156,20 @@ impl Shard {
         if self.table.len() - self.shed_farewells >= self.connections_max {
             return self.shed(socket, peer, is_secure, Shed::ShardFull);
         }
-        if !self.sources.enter(source) {
+        let awaits_header = self.proxies.announce(peer.ip());
+        let is_forwarding = self.proxies.forward(peer.ip());
+        let is_proxy = awaits_header || is_forwarding;
+        if is_proxy {
+            self.sources.enter_without_bound(source);
+        } else if !self.sources.enter(source) {
             return self.shed(socket, peer, is_secure, Shed::SourceFull);
         }
         let now = self.clock.now();
         // What is spoken inside of TLS is agreed upon in the handshake.
         let speech = if is_secure { Speech::Http1 } else { self.speech };
         let mut session = Session::new(socket, peer, Some(source), speech, &self.limits, now);
+        (session.awaits_header, session.is_forwarding, session.is_proxy) =
+            (awaits_header, is_forwarding, is_proxy);
         let mut deadline = session.protocol.deadline();
         if is_secure {
             let stream = self.secure.as_ref().map(|secure| secure.acceptor().stream());
@@ -176,7 +183,9 @@ impl Shard {
         }
         let key = self.table.insert(session);
         self.deadlines.set(key.slot, deadline);
-        if is_secure {
+        if awaits_header {
+            self.read_header(key, EventFlags::IN);
+        } else if is_secure {
             self.serve_secure(key, EventFlags::IN);
         } else {
             self.begin(key);

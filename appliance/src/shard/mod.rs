@@ -1,7 +1,7 @@
 //! HOT: one core, one shard: its listeners, connections, buffers, deadlines and counters; nothing is shared.
 //!
 //! Modules in reading order: the thread a shard runs on, its sockets, what it remembers (time, deadlines, sources, sessions),
-//! how connections come in, how requests are
+//! how connections come in, also through balancers, how requests are
 //! answered, in clear text and over TLS, and what happens ten times a second.
 
 pub mod thread;
@@ -21,6 +21,8 @@ mod table;
 mod session;
 
 mod accept;
+
+mod proxied;
 
 mod replier;
 
@@ -47,6 +49,8 @@ use crate::http2::Scratch;
 use crate::limits::{ConnectionLimits, EVENTS_PER_TURN_MAX, HttpLimits, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
 use crate::metrics::ShardCounters;
 use crate::protocol::Speech;
+use crate::proxies::Proxies;
+use crate::redirect::Surroundings;
 use crate::scanners::Scout;
 use crate::snapshot::{Slot, View};
 use crate::tls::Acceptor;
@@ -81,6 +85,10 @@ pub struct Seed {
     pub acceptor: Option<Acceptor>,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
+    /// What the node knows beside its snapshot.
+    pub surroundings: Arc<Surroundings>,
+    /// Who speaks for others.
+    pub proxies: Arc<Proxies>,
     /// Where the snapshot is found.
     pub slot: Arc<Slot<Snapshot<Mapping>>>,
     /// How far the node has drained.
@@ -105,6 +113,10 @@ struct Shard {
     plain_listeners: usize,
     secure: Option<Secure>,
     handshake_timeout: Duration,
+    surroundings: Arc<Surroundings>,
+    proxies: Arc<Proxies>,
+    /// When the log last said that a balancer does not announce its clients.
+    header_complained: Option<Instant>,
     stage: Arc<StageCell>,
     /// Replies end their connections: the node is draining.
     draining: bool,
@@ -148,6 +160,8 @@ impl Shard {
             plain_listeners,
             acceptor,
             handshake_timeout,
+            surroundings,
+            proxies,
             slot,
             stage,
             counters,
@@ -167,6 +181,9 @@ impl Shard {
             plain_listeners,
             secure,
             handshake_timeout,
+            surroundings,
+            proxies,
+            header_complained: None,
             stage,
             draining: false,
             drained: tick::Drained::default(),

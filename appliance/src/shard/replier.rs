@@ -1,6 +1,7 @@
 //! HOT: answers the requests of one batch: decide, render, count, sample.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use snapshot_format::{CANARY_HOST, HOST_BYTES_MAX, Mapping, Snapshot, canonical_host};
@@ -11,7 +12,9 @@ use crate::clicks::recorder::{Moment, Recorder};
 use crate::http::{Answer, Head, Refusal};
 use crate::http2::{AnswerStream, Offence};
 use crate::metrics::ShardCounters;
-use crate::redirect::{Decision, Stamp, decide, reply};
+use crate::proxies::Proxies;
+use crate::proxies::forwarded::{Sender, sender};
+use crate::redirect::{Arrival, Decision, Stamp, Surroundings, decide, reply};
 use crate::scanners::{Deed, Scout};
 use crate::tls::Names;
 
@@ -37,6 +40,16 @@ pub(super) struct Replier<'a> {
     pub(super) peer: SocketAddr,
     /// Which hosts the certificate of the connection covers; `None` in clear text.
     pub(super) names: Option<&'a Names>,
+    /// Who speaks for others.
+    pub(super) proxies: &'a Proxies,
+    /// The client speaks TLS with the balancer.
+    pub(super) outer_secure: bool,
+    /// `peer` is a proxy: what it sends is not its own doing.
+    pub(super) is_proxy: bool,
+    /// `peer` says in a field of each request who sent it.
+    pub(super) is_forwarding: bool,
+    /// What the node knows beside its snapshot.
+    pub(super) surroundings: &'a Surroundings,
     /// Requests answered so far.
     pub(super) answered: u64,
 }
@@ -56,7 +69,7 @@ impl Answer for Replier<'_> {
 
 impl AnswerStream for Replier<'_> {
     #[inline]
-    fn answer_stream(&mut self, head: &Head<'_>, block: &mut Vec<u8>) -> &'static [u8] {
+    fn answer_stream(&mut self, head: &Head<'_>, block: &mut Vec<u8>) -> Cow<'static, [u8]> {
         self.conclude(head, |decision, stamp| reply::render_block(decision, head, stamp, block))
     }
 
@@ -81,6 +94,15 @@ impl<'a> Replier<'a> {
         Stamp { date: self.clock.date(), server: self.server }
     }
 
+    /// Who sent a request, and whether over HTTPS.
+    #[inline]
+    fn sender(&self, head: &Head<'_>) -> Sender {
+        if !self.is_forwarding {
+            return Sender::default();
+        }
+        sender(&head.via, self.proxies.field, |address| self.proxies.forward(address))
+    }
+
     /// Whether a client that reused a connection, as HTTP allows it, picked one whose certificate is for other hosts.
     #[inline]
     fn is_misdirected(&self, head: &Head<'_>) -> bool {
@@ -94,40 +116,58 @@ impl<'a> Replier<'a> {
     /// Decides what a request gets, has it written, and counts it: the same for every version of HTTP.
     #[inline]
     fn conclude<T>(&mut self, head: &Head<'_>, write: impl FnOnce(&Decision<'_>, &Stamp<'_>) -> T) -> T {
+        let Sender { address, secure } = self.sender(head);
+        let client = address.map_or(self.peer, |address| SocketAddr::new(address, 0));
+        let secure = secure || self.outer_secure || self.names.is_some();
+        let arrival = Arrival { secure, surroundings: self.surroundings };
         let decision = match self.snapshot {
             _ if self.is_misdirected(head) => Decision::misdirected(),
-            Some(snapshot) => decide(head, snapshot, self.clock.unix_s()),
+            Some(snapshot) => decide(head, snapshot, self.clock.unix_s(), &arrival),
             None => Decision::no_snapshot(),
         };
         let written = write(&decision, &self.stamp());
         self.answered += 1;
         self.counters.answered(decision.outcome, decision.status);
-        self.note(Deed::of(decision.outcome));
-        self.record(head, &decision);
+        if let Some(address) = address {
+            if !self.proxies.forward(address) {
+                self.note_of(address, Deed::of(decision.outcome));
+            }
+        } else {
+            self.note(Deed::of(decision.outcome));
+        }
+        self.record(head, &decision, client, secure);
         let request = |rules: &Rules| Some(RequestLine::new(head, rules));
-        self.sample(Verdict::Answered(decision.outcome), decision.status, request);
+        self.sample(client, Verdict::Answered(decision.outcome), decision.status, request);
         written
     }
 
     fn count_refusal(&mut self, reason: Refusal, status: Option<u16>) {
         self.counters.refused(reason);
         self.note(Deed::of_refusal(reason));
-        self.sample(Verdict::Refused(reason), status.unwrap_or(0), |_| None);
+        self.sample(self.peer, Verdict::Refused(reason), status.unwrap_or(0), |_| None);
     }
 
+    /// Holds a deed against the peer, or for it. What a proxy hands on is not its own doing.
     #[inline]
     fn note(&mut self, deed: Option<Deed>) {
-        if let (Some(scout), Some(deed)) = (&mut self.scout, deed) {
-            self.counters.noted(scout.note(self.peer.ip(), deed, self.clock.now()));
+        if !self.is_proxy {
+            self.note_of(self.peer.ip(), deed);
         }
     }
 
     #[inline]
-    fn record(&mut self, head: &Head<'_>, decision: &Decision<'_>) {
+    fn note_of(&mut self, address: IpAddr, deed: Option<Deed>) {
+        if let (Some(scout), Some(deed)) = (&mut self.scout, deed) {
+            self.counters.noted(scout.note(address, deed, self.clock.now()));
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, head: &Head<'_>, decision: &Decision<'_>, client: SocketAddr, secure: bool) {
         let Some(recorder) = &mut self.recorder else { return };
         let moment = Moment {
-            peer: self.peer,
-            tls: self.names.is_some(),
+            peer: client,
+            tls: secure,
             unix_ms: self.clock.unix_ms(),
             began: self.clock.now(),
             generation: self.snapshot.map_or(0, Snapshot::generation),
@@ -136,11 +176,17 @@ impl<'a> Replier<'a> {
     }
 
     #[inline]
-    fn sample(&mut self, verdict: Verdict, status: u16, request: impl FnOnce(&Rules) -> Option<RequestLine>) {
+    fn sample(
+        &mut self,
+        client: SocketAddr,
+        verdict: Verdict,
+        status: u16,
+        request: impl FnOnce(&Rules) -> Option<RequestLine>,
+    ) {
         let Some(sampler) = &mut self.sampler else { return };
         sampler.request(self.counters, |rules| AccessRecord {
             unix_ms: self.clock.unix_ms(),
-            client: self.peer,
+            client,
             request: request(rules),
             verdict,
             status,

@@ -277,11 +277,13 @@ impl Shard {
         {
             self.counters.bytes_out(sent as u64);
         }
-        let peer = session.peer;
+        let (peer, is_proxy) = (session.peer, session.is_proxy);
         match broken {
             Broken::Handshake(failure) => {
                 self.counters.handshake_failed(*failure);
-                if let Some(deed) = Deed::of_handshake(*failure) {
+                if let Some(deed) = Deed::of_handshake(*failure)
+                    && !is_proxy
+                {
                     self.note(peer, deed);
                 }
                 self.close(key, Closed::Handshake);

@@ -40,6 +40,7 @@ impl Shard {
             return; // It ended earlier in this turn.
         };
         match session.state {
+            State::Open if session.awaits_header => self.read_header(key, flags),
             State::Open if session.tls.is_some() => self.serve_secure(key, flags),
             State::Open => self.read(key, flags),
             State::Writing(_) => self.write_on(key),
@@ -108,6 +109,11 @@ impl Shard {
                 recorder: self.recorder.as_mut(),
                 peer: session.peer,
                 names: session.tls.as_ref().and_then(|stream| stream.names()).map(Arc::as_ref),
+                surroundings: &self.surroundings,
+                proxies: &self.proxies,
+                outer_secure: session.outer_secure,
+                is_proxy: session.is_proxy,
+                is_forwarding: session.is_forwarding,
                 answered: 0,
             };
             let input = &self.input[start..filled];
@@ -270,6 +276,11 @@ impl Shard {
                     recorder: self.recorder.as_mut(),
                     peer: session.peer,
                     names: session.tls.as_ref().and_then(|stream| stream.names()).map(Arc::as_ref),
+                    surroundings: &self.surroundings,
+                    proxies: &self.proxies,
+                    outer_secure: session.outer_secure,
+                    is_proxy: session.is_proxy,
+                    is_forwarding: session.is_forwarding,
                     answered: 0,
                 };
                 let (output, now) = (&mut self.output, self.clock.now());

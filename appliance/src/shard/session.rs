@@ -18,10 +18,18 @@ use super::sources::Source;
 pub(super) struct Session {
     /// Closed when the session is dropped.
     pub(super) socket: OwnedFd,
-    /// Who is at the other end.
+    /// Who is at the other end, as far as a balancer has said so.
     pub(super) peer: SocketAddr,
     /// As whom the connection is counted; `None` for one that was shed.
     pub(super) source: Option<Source>,
+    /// The connection begins with a PROXY header, which has not come yet.
+    pub(super) awaits_header: bool,
+    /// The client speaks TLS with the balancer.
+    pub(super) outer_secure: bool,
+    /// `peer` is a proxy: what it sends is not its own doing.
+    pub(super) is_proxy: bool,
+    /// `peer` says in a field of each request who sent it.
+    pub(super) is_forwarding: bool,
     /// Whether the socket is in the ready set. One that is answered at once never gets there.
     pub(super) watched: bool,
     /// The TLS below the protocol; `None` for a connection in clear text.
@@ -70,8 +78,8 @@ pub(super) enum Then {
     End(Ending),
 }
 
-// Tens of thousands of them may be idle: 3 cache lines and the kernel's socket.
-const _: () = assert!(size_of::<Session>() <= 192);
+// Tens of thousands of them may be idle: little more than 3 cache lines, and the kernel's socket.
+const _: () = assert!(size_of::<Session>() <= 200);
 
 impl Session {
     /// A session whose connection was accepted at `now`.
@@ -87,6 +95,10 @@ impl Session {
             socket,
             peer,
             source,
+            awaits_header: false,
+            outer_secure: false,
+            is_proxy: false,
+            is_forwarding: false,
             watched: false,
             tls: None,
             deferred: None,

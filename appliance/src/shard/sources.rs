@@ -28,7 +28,12 @@ impl Sources {
         true
     }
 
-    /// A connection that [`Sources::enter`] counted has ended.
+    /// Counts one more connection of a proxy, whose clients are many.
+    pub(super) fn enter_without_bound(&mut self, source: Source) {
+        *self.open.entry(source).or_insert(0) += 1;
+    }
+
+    /// A connection that was counted has ended.
     pub(super) fn leave(&mut self, source: Source) {
         if let Entry::Occupied(mut open) = self.open.entry(source) {
             *open.get_mut() -= 1;

@@ -277,6 +277,8 @@ mod tests {
             plain_listeners: 1,
             acceptor: None,
             handshake_timeout: Duration::from_secs(5),
+            surroundings: Arc::default(),
+            proxies: Arc::default(),
             slot: Arc::default(),
             stage: Arc::default(),
             counters: ShardCells::new(0, Instant::now()).0,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use vitals::TlsVitals;
 
-use super::certificates::{Directory, Flaw, Loaded, Store};
+use super::certificates::{Caution, Directory, Flaw, Loaded, Store};
 use super::tickets::{Secret, TicketKeys, Tickets};
 use crate::config::settings;
 use crate::limits::{FLAWS_LOGGED_MAX, TICKET_SECRET_BYTES_MAX, TICKET_TURN};
@@ -113,6 +113,8 @@ pub struct Work {
     warning_days: u32,
     shared: Shared,
     complained: Vec<Flaw>,
+    /// How many certificates deserved each caution when the log last said so.
+    cautions: [usize; Caution::ALL.len()],
     warned: Option<Instant>,
     swaps: u64,
 }
@@ -132,6 +134,7 @@ impl Work {
             handshake_timeout: _,
             ticket_secret,
             ticket_epoch,
+            public_port: _,
             expiry_warning_days,
         } = settings;
         let secret = match ticket_secret {
@@ -153,6 +156,7 @@ impl Work {
             warning_days: *expiry_warning_days,
             shared,
             complained: Vec::new(),
+            cautions: [0; Caution::ALL.len()],
             warned: None,
             swaps: 0,
         };
@@ -243,11 +247,31 @@ impl Work {
                 took_ms = took.as_millis() as u64,
                 "certificates serve"
             );
+            self.warn_of_cautions(&store);
             self.shared.store.store(Arc::new(store));
         }
         self.warn_of_expiry();
         self.complained.clone_from(&flaws);
         self.tell(None, secret_failure, Some(flaws), took);
+    }
+
+    /// Says for each caution how many certificates deserve it, and names one, when the number has changed.
+    fn warn_of_cautions(&mut self, store: &Store) {
+        for (caution, told) in Caution::ALL.into_iter().zip(&mut self.cautions) {
+            let mut cautioned = store.pairs().iter().filter(|pair| pair.cautions.contains(&caution));
+            let first = cautioned.next();
+            let count = usize::from(first.is_some()) + cautioned.count();
+            if std::mem::replace(told, count) != count
+                && let Some(first) = first
+            {
+                tracing::warn!(
+                    certificates = count,
+                    first = first.label,
+                    reason = caution.text(),
+                    "certificates serve that are not as they should be (`carom certs` lists all)"
+                );
+            }
+        }
     }
 
     /// Says once a day which certificate ends first, if one ends soon.

@@ -6,6 +6,7 @@ use carom::limits::HttpLimits;
 
 use super::invariants::check_head;
 use super::support::small_limits;
+use carom::proxies::forwarded::Via;
 
 const PLAIN: Head<'static> = Head {
     method: Method::Get,
@@ -20,6 +21,7 @@ const PLAIN: Head<'static> = Head {
     user_agent: None,
     referer: None,
     wishes: Wishes { gpc: false, dnt: false, prefetch: false },
+    via: Via { forwarded_for: None, forwarded_proto: None, forwarded: None },
 };
 
 fn check_accepted(input: &str, expected: Head<'_>) {

@@ -1,12 +1,13 @@
 //! Frames as clients write them, and what a connection makes of them.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use carom::http::{Ending, Head, Next, Refusal};
 use carom::http2::frame::{self, FrameHead, HEAD_BYTES, flag, kind};
 use carom::http2::{AnswerStream, Connection, Offence, PREFACE, Scratch};
 use carom::limits::{HttpLimits, OUTPUT_BYTES_MAX};
-use carom::redirect::{CacheControl, Decision, Location, Outcome, reply};
+use carom::redirect::{Decision, Location, Outcome, reply};
 
 use super::support::STAMP;
 
@@ -15,7 +16,7 @@ use super::support::STAMP;
 pub(crate) struct Notes(pub(crate) Vec<String>);
 
 impl AnswerStream for Notes {
-    fn answer_stream(&mut self, head: &Head<'_>, block: &mut Vec<u8>) -> &'static [u8] {
+    fn answer_stream(&mut self, head: &Head<'_>, block: &mut Vec<u8>) -> Cow<'static, [u8]> {
         let text = String::from_utf8_lossy;
         let query = head.query.map_or(String::new(), |query| format!("?{}", text(query)));
         self.0.push(format!("{} {}{query}", text(head.method.as_bytes()), text(head.path)));
@@ -27,7 +28,7 @@ impl AnswerStream for Notes {
         };
         let location = Location::new(destination.as_bytes(), head.query.unwrap_or(b""));
         let location = location.filter(|_| status == 302);
-        let decision = Decision { outcome, status, location, cache: CacheControl::NoStore, asked: None };
+        let decision = Decision { location, ..Decision::of(outcome, status) };
         reply::render_block(&decision, head, &STAMP, block)
     }
 

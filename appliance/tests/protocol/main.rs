@@ -31,3 +31,5 @@ mod redirects;
 mod redirects_oracle;
 
 mod replies;
+
+mod sites;

@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, RedirectTo, Status, TrailingSlash,
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, RedirectTo, Site, Status, TrailingSlash,
 };
 
 use super::world::{exchange, snapshot};
@@ -78,6 +78,7 @@ fn any_domain() -> impl Strategy<Value = DomainRow> {
                 cache,
                 not_found,
                 root,
+                site: Site::NONE,
                 links: 0,
             };
             DomainRow { host, wildcard, domain }

@@ -48,6 +48,8 @@ impl Pieces {
             user_agent,
             referer,
             wishes,
+            // Other tests read these fields through `proxies::forwarded`.
+            via: _,
         } = *head;
         Self {
             bytes,

@@ -18,7 +18,7 @@ fn render(decision: &Decision<'_>, request: &str, closing: bool, stamp: &Stamp<'
 fn decision(outcome: Outcome, status: u16) -> Decision<'static> {
     let location =
         if (300..400).contains(&status) { Location::new(b"https://a.example/", b"") } else { None };
-    Decision { outcome, status, location, cache: CacheControl::Private(90), asked: None }
+    Decision { location, cache: CacheControl::Private(90), ..Decision::of(outcome, status) }
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";

@@ -40,11 +40,9 @@ impl Answer for Recorder {
         self.notes.push(format!("{} {}{query}{close}", text(head.method.as_bytes()), text(head.path)));
         self.replies += 1;
         let decision = Decision {
-            outcome: Outcome::Redirected,
-            status: 302,
             location: Location::new(b"https://target.example/", head.query.unwrap_or(b"")),
             cache: CacheControl::Private(90),
-            asked: None,
+            ..Decision::of(Outcome::Redirected, 302)
         };
         reply::render(&decision, head, closing, &STAMP, output);
     }

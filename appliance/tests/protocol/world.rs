@@ -2,9 +2,9 @@
 
 use carom::http::head::{Parsed, parse};
 use carom::limits::HttpLimits;
-use carom::redirect::{Outcome, decide, reply};
+use carom::redirect::{Arrival, Outcome, Surroundings, decide, reply};
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Snapshot, Status, TrailingSlash, Writer,
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Snapshot, Status, TrailingSlash, Writer,
     WriterOptions,
 };
 
@@ -23,6 +23,7 @@ pub(crate) const PLAIN_DOMAIN: Domain<'static> = Domain {
     cache: Cache { visibility: CacheVisibility::Private, max_age_s: 90 },
     not_found: None,
     root: None,
+    site: Site::NONE,
     links: 0,
 };
 
@@ -65,10 +66,21 @@ pub(crate) fn snapshot(domains: &[Domain<'_>], links: &[Link<'_>]) -> Snapshot<V
 
 /// Parses a request, decides it at `unix_s`, renders the reply, and reads that back.
 pub(crate) fn exchange(snapshot: &Snapshot<Vec<u8>>, request: &str, unix_s: u64) -> (Outcome, Reply) {
+    let surroundings = Surroundings::default();
+    exchange_as(snapshot, request, unix_s, &Arrival { secure: false, surroundings: &surroundings })
+}
+
+/// The same for a request that came as `arrival` says.
+pub(crate) fn exchange_as(
+    snapshot: &Snapshot<Vec<u8>>,
+    request: &str,
+    unix_s: u64,
+    arrival: &Arrival<'_>,
+) -> (Outcome, Reply) {
     let limits = HttpLimits { head_bytes_max: 65_536, target_bytes_max: 32_768, ..small_limits() };
     let parsed = parse(request.as_bytes(), &limits);
     let Parsed::Whole(head, _) = parsed else { panic!("{request:?}: {parsed:?}") };
-    let decision = decide(&head, snapshot, unix_s);
+    let decision = decide(&head, snapshot, unix_s, arrival);
     assert_eq!(decision.location.is_some(), (300..400).contains(&decision.status));
     assert!(decision.outcome.status().is_none_or(|status| status == decision.status));
     let mut output = Vec::new();

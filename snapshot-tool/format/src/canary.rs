@@ -6,6 +6,7 @@
 
 use crate::domain::Domain;
 use crate::record::Link;
+use crate::site::Site;
 use crate::values::{Cache, CacheVisibility, CaseMode, QueryMode, Status, TrailingSlash};
 
 /// The name that is reserved, with every name below it: rows must not use it.
@@ -54,6 +55,7 @@ pub(crate) const fn canary_domain() -> Domain<'static> {
         cache: Cache { visibility: CacheVisibility::NoStore, max_age_s: 0 },
         not_found: None,
         root: None,
+        site: Site::NONE,
         links: 0,
     }
 }

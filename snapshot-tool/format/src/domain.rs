@@ -1,8 +1,11 @@
 //! The domain table: 64 bytes per domain, then the texts that they point at.
 
 use crate::layout::{u16_at, u32_at, u64_at};
+use std::collections::HashMap;
+
 use crate::limits::{DESTINATION_BYTES_MAX, HOST_BYTES_MAX};
-use crate::values::{Cache, CacheVisibility, CaseMode, QueryMode, Status, TrailingSlash};
+use crate::site::{Documents, Hsts, Site};
+use crate::values::{Cache, CacheVisibility, CaseMode, HttpsMode, QueryMode, Status, TrailingSlash};
 
 /// Bytes of one entry of the table.
 pub const ENTRY_BYTES: usize = 64;
@@ -27,7 +30,13 @@ mod field {
     pub(super) const ROOT_BYTES: usize = 26;
     pub(super) const ROOT_OFFSET: usize = 28;
     pub(super) const LINKS: usize = 32;
-    const _: () = assert!(LINKS + 8 <= super::ENTRY_BYTES);
+    pub(super) const HTTPS: usize = 40;
+    pub(super) const HSTS_FLAGS: usize = 41;
+    pub(super) const HSTS_MAX_AGE_S: usize = 44;
+    pub(super) const DOCUMENTS_OFFSET: usize = 48;
+    /// 0: there are none.
+    pub(super) const DOCUMENTS_BYTES: usize = 52;
+    const _: () = assert!(DOCUMENTS_BYTES + 4 <= super::ENTRY_BYTES);
 }
 
 /// A redirect that a domain itself makes.
@@ -62,6 +71,8 @@ pub struct Domain<'s> {
     pub not_found: Option<RedirectTo<'s>>,
     /// Where `/` goes; `None`: it is a miss.
     pub root: Option<RedirectTo<'s>>,
+    /// What it says besides its links.
+    pub site: Site<'s>,
     /// Links of this domain; the writer counts them.
     pub links: u64,
 }
@@ -99,6 +110,15 @@ pub fn decode(section: &[u8], id: u32) -> Option<Domain<'_>> {
     if name.is_empty() || name.len() > HOST_BYTES_MAX || entry[field::WILDCARD] > 1 {
         return None;
     }
+    let documents = match u32_at(entry, field::DOCUMENTS_BYTES) as usize {
+        0 => &[][..],
+        bytes => text(field::DOCUMENTS_OFFSET, bytes)?,
+    };
+    let site = Site {
+        https: HttpsMode::from_byte(entry[field::HTTPS])?,
+        hsts: Hsts::read(entry[field::HSTS_FLAGS], u32_at(entry, field::HSTS_MAX_AGE_S))?,
+        documents: Documents::read(documents),
+    };
     Some(Domain {
         id,
         name,
@@ -113,6 +133,7 @@ pub fn decode(section: &[u8], id: u32) -> Option<Domain<'_>> {
         },
         not_found: redirect(field::NOT_FOUND_STATUS, field::NOT_FOUND_OFFSET, field::NOT_FOUND_BYTES)?,
         root: redirect(field::ROOT_STATUS, field::ROOT_OFFSET, field::ROOT_BYTES)?,
+        site,
         links: u64_at(entry, field::LINKS),
     })
 }
@@ -122,6 +143,8 @@ pub fn decode(section: &[u8], id: u32) -> Option<Domain<'_>> {
 pub(crate) struct DomainTable {
     entries: Vec<[u8; ENTRY_BYTES]>,
     texts: Vec<u8>,
+    /// Where documents stand that some domain has: most domains have those of the defaults.
+    documents: HashMap<Vec<u8>, u32>,
 }
 
 impl DomainTable {
@@ -138,6 +161,7 @@ impl DomainTable {
             cache,
             not_found,
             root,
+            site: Site { https, hsts, documents },
             links: _,
         } = *domain;
         let mut entry = [0_u8; ENTRY_BYTES];
@@ -153,6 +177,22 @@ impl DomainTable {
         put(field::QUERY, &[query.byte()]);
         put(field::CACHE_VISIBILITY, &[cache.visibility.byte()]);
         put(field::CACHE_MAX_AGE_S, &cache.max_age_s.to_le_bytes());
+        put(field::HTTPS, &[https.byte()]);
+        if let Some(hsts) = hsts {
+            put(field::HSTS_FLAGS, &[hsts.flags()]);
+            put(field::HSTS_MAX_AGE_S, &hsts.max_age_s.to_le_bytes());
+        }
+        if !documents.is_empty() {
+            let bytes = documents.as_bytes();
+            let known = self.documents.get(bytes).copied();
+            let offset = known.unwrap_or_else(|| {
+                let offset = self.push_text(bytes);
+                self.documents.insert(bytes.to_vec(), offset);
+                offset
+            });
+            put(field::DOCUMENTS_OFFSET, &offset.to_le_bytes());
+            put(field::DOCUMENTS_BYTES, &(bytes.len() as u32).to_le_bytes());
+        }
         let places = [
             (not_found, field::NOT_FOUND_STATUS, field::NOT_FOUND_OFFSET, field::NOT_FOUND_BYTES),
             (root, field::ROOT_STATUS, field::ROOT_OFFSET, field::ROOT_BYTES),
@@ -184,7 +224,11 @@ impl DomainTable {
         let mut section = Vec::with_capacity(self.section_bytes() as usize);
         for (entry, links) in self.entries.iter_mut().zip(links) {
             entry[field::LINKS..field::LINKS + 8].copy_from_slice(&links.to_le_bytes());
-            for offset in [field::NAME_OFFSET, field::NOT_FOUND_OFFSET, field::ROOT_OFFSET] {
+            // An entry without documents is the one of older writers.
+            let has_documents = u32_at(entry, field::DOCUMENTS_BYTES) > 0;
+            let documents = has_documents.then_some(field::DOCUMENTS_OFFSET);
+            let offsets = [field::NAME_OFFSET, field::NOT_FOUND_OFFSET, field::ROOT_OFFSET];
+            for offset in offsets.into_iter().chain(documents) {
                 let absolute = u32_at(entry, offset) + table_bytes;
                 entry[offset..offset + 4].copy_from_slice(&absolute.to_le_bytes());
             }
@@ -204,6 +248,7 @@ impl DomainTable {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::site::{Document, DocumentsBuffer};
     use proptest::prelude::*;
 
     /// A plain domain, to vary from.
@@ -219,6 +264,7 @@ pub(crate) mod tests {
             cache: Cache { visibility: CacheVisibility::Private, max_age_s: 90 },
             not_found: None,
             root: None,
+            site: Site::NONE,
             links: 0,
         }
     }
@@ -226,21 +272,34 @@ pub(crate) mod tests {
     #[test]
     fn domains_read_back_as_they_were_added() {
         let root = RedirectTo { status: Status::SeeOther, destination: b"https://root.example/" };
+        let mut documents = DocumentsBuffer::default();
+        documents.set(Document::Robots, b"User-agent: *\nDisallow:\n");
         let second = Domain {
             id: 1,
             wildcard: true,
             root: Some(root),
             not_found: Some(RedirectTo { destination: b"https://lost.example/", ..root }),
+            site: Site {
+                https: HttpsMode::Upgrade,
+                hsts: Some(Hsts { max_age_s: 86_400, subdomains: true, preload: false }),
+                documents: documents.as_documents(),
+            },
             links: 12,
             ..plain_domain(b"b.example")
         };
+        let third = Domain { id: 2, name: b"c.example", wildcard: false, ..second };
         let mut table = DomainTable::default();
         assert_eq!(table.push(&plain_domain(b"a.example")), 0);
         assert_eq!(table.push(&second), 1);
-        let section = table.render(&[0, 12]);
+        let before = table.section_bytes();
+        assert_eq!(table.push(&third), 2);
+        let own = ENTRY_BYTES + b"c.examplehttps://lost.example/https://root.example/".len();
+        assert_eq!(table.section_bytes() - before, own as u64, "the same documents are stored once");
+        let section = table.render(&[0, 12, 12]);
         assert_eq!(decode(&section, 0), Some(plain_domain(b"a.example")));
         assert_eq!(decode(&section, 1), Some(second));
-        assert_eq!(decode(&section, 2).map(|domain| domain.id), None);
+        assert_eq!(decode(&section, 2), Some(third));
+        assert_eq!(decode(&section, 3).map(|domain| domain.id), None);
         assert_eq!(second.display_name(), "*.b.example");
     }
 

@@ -17,6 +17,7 @@ pub mod hash;
 pub mod index;
 pub mod layout;
 pub mod record;
+pub mod site;
 
 pub mod canary;
 
@@ -33,10 +34,11 @@ pub mod writer;
 pub use canary::{CANARIES, CANARY_DESTINATION, CANARY_HOST, Canary, is_reserved};
 pub use canonical::{CodeError, HostError, canonical_code, canonical_host};
 pub use domain::{Domain, RedirectTo};
-pub use limits::{CODE_BYTES_MAX, DESTINATION_BYTES_MAX, HOST_BYTES_MAX};
+pub use limits::{CODE_BYTES_MAX, DESTINATION_BYTES_MAX, DOCUMENT_BYTES_MAX, HOST_BYTES_MAX};
 pub use mapping::{MapError, Mapping, open_mapped};
 pub use reader::{OpenError, Snapshot};
 pub use record::Link;
-pub use values::{Cache, CacheVisibility, CaseMode, QueryMode, Status, TrailingSlash};
+pub use site::{Document, Documents, DocumentsBuffer, Hsts, Site};
+pub use values::{Cache, CacheVisibility, CaseMode, HttpsMode, QueryMode, Status, TrailingSlash};
 pub use write_error::{Conflict, WriteError};
 pub use writer::{Summary, Writer, WriterOptions};

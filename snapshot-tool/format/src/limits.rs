@@ -21,3 +21,6 @@ pub const PROBE_BUCKETS_MAX: u32 = 8;
 
 /// Most bytes of metadata: it is for people, and read whole.
 pub const METADATA_BYTES_MAX: u64 = 1 << 20;
+
+/// Longest document of a domain in bytes: one frame of HTTP/2 holds it, and a favicon of some sizes fits.
+pub const DOCUMENT_BYTES_MAX: usize = 16_384;

@@ -140,7 +140,8 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
             let domain = domain::decode(self.slice(&self.domains), id).ok_or(OpenError::Domain(id))?;
             has_wildcards |= domain.wildcard;
             let space = if domain.wildcard { SPACE_WILDCARD_DOMAIN } else { SPACE_EXACT_DOMAIN };
-            if self.domain_in(space, domain.name).map(|found| found.id) != Some(id) {
+            let is_found = self.domain_in(space, domain.name).map(|found| found.id) == Some(id);
+            if !is_found || !domain.site.documents.are_sound() {
                 return Err(OpenError::Domain(id));
             }
         }

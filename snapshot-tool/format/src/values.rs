@@ -123,6 +123,16 @@ coded! {
     }
 }
 
+coded! {
+    /// What a request in clear text gets.
+    HttpsMode {
+        /// The same as over HTTPS.
+        AsAsked = 0, "as-asked";
+        /// A redirect to itself over HTTPS.
+        Upgrade = 1, "upgrade";
+    }
+}
+
 /// How long a redirect may be kept, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cache {

@@ -10,7 +10,10 @@ use crate::hash::{SPACE_EXACT_DOMAIN, SPACE_WILDCARD_DOMAIN, key_hash};
 use crate::index::{IndexShape, POSITION_MAX};
 use crate::index_writer::{BucketStream, checksum_of_file, render_index};
 use crate::layout::{Header, SECTION_ALIGNMENT, Section, SectionKind, content_checksum, render_first_page};
-use crate::limits::{CODE_BYTES_MAX, DESTINATION_BYTES_MAX, DOMAINS_MAX, HOST_BYTES_MAX, METADATA_BYTES_MAX};
+use crate::limits::{
+    CODE_BYTES_MAX, DESTINATION_BYTES_MAX, DOCUMENT_BYTES_MAX, DOMAINS_MAX, HOST_BYTES_MAX,
+    METADATA_BYTES_MAX,
+};
 use crate::place::record_start;
 use crate::record::{self, FIXED_BYTES, FLAGS_OFFSET, Link, RECORD_ALIGNMENT, RecordError, SUPERSEDED};
 use crate::spill::{Entry, Spill};
@@ -125,6 +128,9 @@ impl Writer {
             if bytes == 0 || bytes > DESTINATION_BYTES_MAX {
                 return Err(RecordError::DestinationBytes(bytes).into());
             }
+        }
+        for (_, content) in domain.site.documents.iter() {
+            bound("a document of a domain", content.len() as u64, DOCUMENT_BYTES_MAX as u64)?;
         }
         bound("the number of domains", u64::from(self.domains.len()) + 1, u64::from(DOMAINS_MAX))?;
         let id = self.domains.push(domain);

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use snapshot_format::{
-    CANARIES, CANARY_HOST, Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, RedirectTo, Snapshot,
-    Status, Summary, TrailingSlash, WriteError, Writer, WriterOptions,
+    CANARIES, CANARY_HOST, Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, RedirectTo, Site,
+    Snapshot, Status, Summary, TrailingSlash, WriteError, Writer, WriterOptions,
 };
 use std::collections::BTreeMap;
 
@@ -51,6 +51,7 @@ fn domain(name: &str, wildcard: bool) -> Domain<'_> {
         cache: Cache { visibility: CacheVisibility::Private, max_age_s: 90 },
         not_found: None,
         root: Some(RedirectTo { status: Status::Found, destination: b"https://root.example/" }),
+        site: Site::NONE,
         links: 0,
     }
 }

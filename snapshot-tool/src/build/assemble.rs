@@ -4,6 +4,7 @@ use super::proof::{Expected, prove};
 use super::publish::{Draft, explain};
 use super::rejects::Rejects;
 use crate::digest::Digest;
+use crate::documents;
 use crate::domain_name::DomainName;
 use crate::memory::MemoryPeak;
 use crate::pipeline::Rows;
@@ -28,6 +29,10 @@ pub struct Tally {
     pub repeated: u64,
     /// Links whose destination is stored in another spelling than it was written.
     pub rewritten: u64,
+    /// Links whose code is a path that nodes may answer by themselves.
+    pub reserved: u64,
+    /// The first of them, each with what happens to it.
+    pub reserved_named: Vec<String>,
     /// Most private memory that was in use.
     pub memory: MemoryPeak,
     digest: Digest,
@@ -35,6 +40,14 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Counts a link whose code is reserved, and keeps the first names.
+    fn note_reserved(&mut self, name: impl FnOnce() -> String) {
+        self.reserved += 1;
+        if self.reserved_named.len() < RESERVED_NAMED_MAX {
+            self.reserved_named.push(name());
+        }
+    }
+
     /// How many domains the file has.
     pub fn domains(&self) -> usize {
         self.domains.len()
@@ -67,6 +80,9 @@ pub enum Assembly {
         tally: Tally,
     },
 }
+
+/// Links with reserved codes that a summary names; the others are counted.
+const RESERVED_NAMED_MAX: usize = 8;
 
 /// How often memory is looked at, in batches of rows.
 const MEMORY_EVERY_BATCHES: u64 = 16;
@@ -106,6 +122,15 @@ pub fn assemble(
                     *ids[place].insert(id)
                 }
             };
+            if let Some(shadows) = documents::shadows(link.code, |document| {
+                let settings = rows.rules.settings(&checked.domains[place]);
+                settings.is_some_and(|settings| settings.documents.as_documents().get(document).is_some())
+            }) && !link.deleted
+            {
+                let code = String::from_utf8_lossy(link.code);
+                let fate = if shadows { "never answers" } else { "answers while there is no such document" };
+                tally.note_reserved(|| format!("{}/{code} (line {line}): {fate}", checked.domains[place]));
+            }
             let place = Place { input: checked.batch.source.index, line };
             writer.add_link(&link, place.pack()).map_err(explain_write)?;
         }

@@ -121,6 +121,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         rows: 0,
         repeated: 0,
         rewritten: 0,
+        reserved: 0,
+        reserved_named: Vec::new(),
         refused,
         conflicts: 0,
         domains: 0,

@@ -55,6 +55,10 @@ pub struct BuildSummary {
     pub repeated: u64,
     /// Links whose destination is stored in another spelling than it was written.
     pub rewritten: u64,
+    /// Links whose code is a path that nodes may answer by themselves.
+    pub reserved: u64,
+    /// The first of them, each with what happens to it.
+    pub reserved_named: Vec<String>,
     /// Rows that are refused.
     pub refused: RefusalCounts,
     /// Keys with two meanings.
@@ -76,6 +80,7 @@ impl BuildSummary {
     pub fn take_tally(&mut self, tally: &Tally) {
         (self.rows, self.repeated, self.rewritten) = (tally.rows, tally.repeated, tally.rewritten);
         self.domains = tally.domains() as u64;
+        (self.reserved, self.reserved_named) = (tally.reserved, tally.reserved_named.clone());
         self.memory_bytes_max = tally.memory.bytes();
     }
 
@@ -95,6 +100,7 @@ impl BuildSummary {
             "repeated": self.repeated,
             "rewritten": self.rewritten,
             "conflicts": self.conflicts,
+            "reserved_codes": { "total": self.reserved, "first": self.reserved_named },
             "refused": { "total": self.refused.total(), "by_reason": by_reason },
             "previous_links": self.change.map(|change| change.previous_links),
             "change_percent": self.change.map(Change::percent),
@@ -146,6 +152,11 @@ impl fmt::Display for BuildSummary {
             let _ = write!(reasons, "{separator}{} {}", grouped(count), reason.name());
         }
         writeln!(formatter, "refused     {}{reasons}", grouped(self.refused.total()))?;
+        if self.reserved > 0 {
+            let codes = counted(self.reserved, "code");
+            writeln!(formatter, "warning     {codes} where nodes answer by themselves:")?;
+            self.reserved_named.iter().try_for_each(|name| writeln!(formatter, "            {name}"))?;
+        }
         if let Some(file) = self.file {
             let per_link = per(file.file_bytes as f64, file.links as f64);
             writeln!(formatter, "size        {} bytes, {per_link:.1} per link", grouped(file.file_bytes))?;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Status, TrailingSlash, Writer, WriterOptions,
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Status, TrailingSlash, Writer,
+    WriterOptions,
 };
 
 use super::rows;
@@ -133,6 +134,7 @@ fn domain() -> Domain<'static> {
         cache: Cache { visibility: CacheVisibility::Private, max_age_s: 90 },
         not_found: None,
         root: None,
+        site: Site::NONE,
         links: 0,
     }
 }

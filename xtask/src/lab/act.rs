@@ -6,7 +6,8 @@ use std::path::Path;
 use lab::topology::Lab;
 use rustix::process::Signal;
 use snapshot_format::{
-    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Status, TrailingSlash, Writer, WriterOptions,
+    Cache, CacheVisibility, CaseMode, Domain, Link, QueryMode, Site, Status, TrailingSlash, Writer,
+    WriterOptions,
 };
 
 /// One thing to do.
@@ -112,6 +113,7 @@ fn wrong_snapshot(path: &Path, generation: u64) -> Result<(), snapshot_format::W
         cache: Cache { visibility: CacheVisibility::NoStore, max_age_s: 0 },
         not_found: None,
         root: None,
+        site: Site::NONE,
         links: 0,
     })?;
     let link = Link {

@@ -1,7 +1,7 @@
 //! HOT: what a whole header block leads to: a reply, a reset, or nothing.
 
 use crate::http::{Ending, Refusal};
-use crate::limits::{STREAM_WINDOW_BYTES, STREAMS_MAX};
+use crate::limits::{HELD_BODIES_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX};
 
 use super::super::Offence;
 use super::super::budgets::Chore;
@@ -74,7 +74,8 @@ impl Connection {
                 hpack::append_size_update(block);
             }
             let body = answer.answer_stream(&head, block);
-            (body, if body.is_empty() { flag::END_STREAM } else { 0 })
+            let flags = if body.is_empty() { flag::END_STREAM } else { 0 };
+            (body, flags)
         });
         self.requests += 1;
         self.budgets.refill();
@@ -86,12 +87,19 @@ impl Connection {
                 since: *now,
                 incoming: (!ends_stream).then(|| Incoming::new(window, content_length, limits)),
                 send_window: self.initial_send_window.into(),
-                unsent: body,
+                body,
+                sent: 0,
             };
             stream.send(&mut self.send_window, output);
             if content_length.is_some_and(|bytes| !ends_stream && bytes > limits.body_discard_bytes_max) {
                 // Nobody has to send what nobody reads; the reply is there (RFC 9113, 8.1).
                 self.reset(id, ErrorCode::No, output);
+            } else if stream.held_bytes() > 0
+                && stream.held_bytes() + self.streams.held_bodies_bytes() > HELD_BODIES_BYTES_MAX
+            {
+                // A client that asks for documents and lets none of them through.
+                answer.offended(Offence::WindowHeld);
+                self.reset(id, ErrorCode::EnhanceYourCalm, output);
             } else if stream.is_open() {
                 self.streams.push(stream);
             }

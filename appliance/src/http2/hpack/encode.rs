@@ -17,6 +17,7 @@ pub(crate) enum Name {
     Location = 46,
     RetryAfter = 53,
     Server = 54,
+    StrictTransportSecurity = 56,
 }
 
 /// Appends the word that the client's decoder needs no table for us. Due once, at the start of the first block: a client

@@ -118,6 +118,7 @@ fn write(path: &Path, generation: u64, destination: &str) {
         cache: Cache { visibility: CacheVisibility::Private, max_age_s: 90 },
         not_found: None,
         root: None,
+        site: snapshot_format::Site::NONE,
         links: 0,
     };
     let domain = writer.add_domain(&domain).unwrap();

@@ -63,6 +63,9 @@ pub enum Caution {
 }
 
 impl Caution {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Rsa, Self::ChainMayBeIncomplete, Self::SelfSigned];
+
     /// One clause.
     pub fn text(self) -> &'static str {
         match self {
