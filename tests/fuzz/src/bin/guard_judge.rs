@@ -6,8 +6,8 @@ use std::cell::RefCell;
 
 use ebpf_abi::maps::{LISTED_ALLOW, LISTED_DENY};
 use ebpf_abi::{
-    Action, Address, Ban, BanKey, BanKind, Mode, Policy, Prefix, Protected, ROLE_MANAGEMENT, ROLE_ROUTING, STAGES, Stage,
-    Vip,
+    Action, Address, Ban, BanKey, BanKind, Mode, Policy, Prefix, Protected, ROLE_MANAGEMENT, ROLE_ROUTING,
+    STAGES, Stage, Vip,
 };
 use ebpf_logic::judge;
 use ebpf_logic::twin::{Frame, MemoryTables};

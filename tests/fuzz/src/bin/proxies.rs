@@ -5,9 +5,9 @@
 use std::net::IpAddr;
 
 use carom::limits::PROXY_HEADER_BYTES_MAX;
+use carom::proxies::ForwardedField;
 use carom::proxies::forwarded::{Via, sender};
 use carom::proxies::header::{Header, parse};
-use carom::proxies::ForwardedField;
 use libfuzzer_sys::fuzz_target;
 
 fn is_proxy(address: IpAddr) -> bool {
@@ -18,7 +18,10 @@ fuzz_target!(|input: &[u8]| {
     let verdict = parse(input);
     for end in 0..input.len().min(PROXY_HEADER_BYTES_MAX) {
         let early = parse(&input[..end]);
-        assert!(early == Header::Partial || early == verdict, "{early:?} after {end} bytes, then {verdict:?}");
+        assert!(
+            early == Header::Partial || early == verdict,
+            "{early:?} after {end} bytes, then {verdict:?}"
+        );
     }
     if let Header::Whole(announced, bytes) = verdict {
         assert!(bytes <= input.len().min(PROXY_HEADER_BYTES_MAX));
