@@ -89,7 +89,8 @@ pub(super) fn guard_far_end(place: &Place, programs: &mut Ebpf) -> Result<()> {
     place.in_world(|| {
         load(programs, "sieve")?.attach(FAR, XdpMode::Driver).context("cannot attach to the far end")?;
         Ok(())
-    })
+    })?;
+    place.answers_cost_the_world()
 }
 
 /// Sends until `stop`, and at most for `longest`. The calling thread must be in the world.

@@ -136,24 +136,38 @@ impl Place {
 
     /// Gives what receives for the node a thread of its own on the node's CPU, so that its time can be told; its number.
     pub(super) fn receiver(&self) -> Result<u32> {
-        let threaded = format!("/sys/class/net/{NEAR}/threaded");
-        fs::write(&threaded, "1").with_context(|| format!("cannot write {threaded}"))?;
-        let prefix = format!("napi/{NEAR}-");
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-                continue;
-            };
-            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            if name.starts_with(&prefix) {
-                run(&format!("taskset --cpu-list --pid {NODE_CPU} {pid}"))?;
-                // Like the interrupts that receive from a card, it waits for nobody: the ring of a veth holds 256 packets, less
-                // than what arrives while another thread uses up its slice.
-                run(&format!("chrt --fifo --pid 2 {pid}"))?;
-                return Ok(pid);
-            }
-        }
-        bail!("the interface polls in no thread of its own");
+        receive_on("/sys", NEAR, NODE_CPU)
     }
+
+    /// Lets the world receive answers on its own CPU: by default they would be received on the CPU that sent them, at the
+    /// node's cost. The far end must have a program already.
+    pub(super) fn answers_cost_the_world(&self) -> Result<()> {
+        self.in_world(|| {
+            mount("sysfs", "/mnt", "sysfs", MountFlags::empty(), None).context("cannot mount /mnt")?;
+            receive_on("/mnt", FAR, WORLD_CPU).map(drop)
+        })
+    }
+}
+
+/// Gives what receives from an interface a thread of its own on a CPU; its number.
+fn receive_on(sys: &str, interface: &str, cpu: usize) -> Result<u32> {
+    let threaded = format!("{sys}/class/net/{interface}/threaded");
+    fs::write(&threaded, "1").with_context(|| format!("cannot write {threaded}"))?;
+    let prefix = format!("napi/{interface}-");
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        if name.starts_with(&prefix) {
+            run(&format!("taskset --cpu-list --pid {cpu} {pid}"))?;
+            // Like the interrupts that receive from a card, it waits for nobody: the ring of a veth holds 256 packets, less
+            // than what arrives while another thread uses up its slice.
+            run(&format!("chrt --fifo --pid 2 {pid}"))?;
+            return Ok(pid);
+        }
+    }
+    bail!("{interface} polls in no thread of its own");
 }
 
 impl Drop for Place {
