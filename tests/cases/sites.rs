@@ -41,11 +41,12 @@ fn a_click_in_clear_text_is_sent_to_https_and_counted_there_once() {
     let authority = Authority::new();
     let site = with_https(&authority, site());
     let rows_file = site.path().join("rows.jsonl");
-    let site = site.set("clicks", "record", true).set("ship", "to", "\"file\"").set(
-        "ship",
-        "address",
-        format!("{rows_file:?}"),
-    );
+    // Records of one shard stand in the order of their clicks.
+    let site = site
+        .set("listen", "shards", 1)
+        .set("clicks", "record", true)
+        .set("ship", "to", "\"file\"")
+        .set("ship", "address", format!("{rows_file:?}"));
     let node = site.start();
     let port = node.secure_address().port();
     let upgrade = node.get(HOST, "/plain?a=b");
