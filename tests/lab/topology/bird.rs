@@ -1,6 +1,6 @@
 //! A BIRD in the foreground, with a configuration and a control socket of its own.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -135,6 +135,8 @@ fn read_reply(stream: &mut UnixStream) -> Result<String, String> {
         match stream.read(&mut buffer) {
             Ok(0) => return Err("BIRD closed the connection".to_owned()),
             Ok(count) => reply.extend_from_slice(&buffer[..count]),
+            // A socket with a receive timeout is not restarted after a signal (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error.to_string()),
         }
     }
