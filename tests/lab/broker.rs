@@ -1,7 +1,7 @@
 //! Receivers of clicks that a case starts: a real NATS server with JetStream, and the Kafka protocol by librdkafka's own broker.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -141,7 +141,10 @@ impl Nats {
         let mut received = Vec::new();
         let mut buffer = vec![0; 65_536];
         loop {
-            let bytes = stream.read(&mut buffer).map_err(said)?;
+            let bytes = match stream.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.map_err(said)?,
+            };
             if bytes == 0 {
                 return Err(format!("closed after {}", String::from_utf8_lossy(&received)));
             }
@@ -322,7 +325,10 @@ fn collect(
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let (mut received, mut buffer) = (Vec::new(), vec![0; 65_536]);
     let (head, body) = loop {
-        let bytes = stream.read(&mut buffer)?;
+        let bytes = match stream.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         if bytes == 0 {
             return Ok(());
         }

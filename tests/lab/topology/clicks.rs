@@ -1,7 +1,7 @@
 //! Clicks at a steady rate from a client, each on a connection of its own: who answered, and which were lost.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,9 +51,11 @@ impl Click {
         let mut reply = Vec::new();
         let mut buffer = [0; 2048];
         while !reply.windows(4).any(|window| window == b"\r\n\r\n") {
-            match stream.read(&mut buffer).map_err(text)? {
-                0 => return Err("the connection ended before the answer".to_owned()),
-                count => reply.extend_from_slice(&buffer[..count]),
+            match stream.read(&mut buffer) {
+                Ok(0) => return Err("the connection ended before the answer".to_owned()),
+                Ok(count) => reply.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(text(error)),
             }
         }
         let reply = String::from_utf8_lossy(&reply).into_owned();
