@@ -1,6 +1,6 @@
 //! `export`: a snapshot back into rows that build the same content again.
 
-use crate::build::publish::{Draft, explain};
+use crate::build::publish::publish_text;
 use crate::column::Column;
 use crate::domains_file;
 use crate::exit::Exit;
@@ -11,7 +11,6 @@ use crate::spelling::{Values, values};
 use anyhow::{Context, bail};
 use serde_json::{Map, Value};
 use snapshot_format::{Domain, Link, Mapping, Snapshot, open_mapped};
-use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -154,13 +153,7 @@ pub fn json_object(values: &Values<'_>) -> Map<String, Value> {
 fn write_domains(snapshot: &Snapshot<Mapping>, path: &Path) -> anyhow::Result<()> {
     let listed = snapshot.iter_domains().map(|domain| of_domain(&domain)).collect();
     let text = domains_file::render(&DomainPlan { defaults: Settings::default(), listed });
-    let draft = Draft::beside(path)?;
-    let written = File::create_new(draft.path()).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| explain(path, &error))?;
-    draft.publish(path)
+    publish_text(path, &text)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

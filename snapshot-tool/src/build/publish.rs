@@ -4,7 +4,7 @@ use crate::interrupt::Unfinished;
 use anyhow::{Context, anyhow, ensure};
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempPath;
@@ -52,6 +52,20 @@ impl Draft {
         let synced = File::open(&directory).and_then(|directory| directory.sync_all());
         synced.map_err(|error| explain(&directory, &error))
     }
+}
+
+/// Publishes a text under a name, whole or not at all.
+///
+/// # Errors
+/// If it cannot be written; what had the name is as it was.
+pub fn publish_text(output: &Path, text: &str) -> anyhow::Result<()> {
+    let draft = Draft::beside(output)?;
+    let written = File::create_new(draft.path()).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| explain(output, &error))?;
+    draft.publish(output)
 }
 
 /// Checks that a file could get this name, and returns its last part.

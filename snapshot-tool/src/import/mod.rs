@@ -13,7 +13,7 @@ mod origin;
 mod table;
 mod yourls;
 
-use crate::build::publish::{Draft, explain};
+use crate::build::publish::{Draft, explain, publish_text};
 use crate::destination::Schemes;
 use crate::domains_file;
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ use anyhow::{Context, anyhow, ensure};
 use collector::{Collector, Imported};
 use serde_json::json;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use collector::Options;
@@ -121,7 +121,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     if !refused {
         publish(rows, arguments.output.as_deref())?;
         if let Some(path) = &arguments.domains {
-            write_text(path, &domains_file::render(&plan))?;
+            publish_text(path, &domains_file::render(&plan))?;
         }
     }
     if arguments.json {
@@ -246,14 +246,4 @@ fn publish(rows: Spool, output: Option<&Path>) -> anyhow::Result<()> {
             }
         }
     }
-}
-
-fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
-    let draft = Draft::beside(path)?;
-    let written = File::create_new(draft.path()).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| explain(path, &error))?;
-    draft.publish(path)
 }
